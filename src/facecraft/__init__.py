@@ -1,0 +1,1 @@
+"""Facecraft: a self-hosted face and portrait studio."""

@@ -1,0 +1,268 @@
+"""Every exception Facecraft raises, as one tree.
+
+An error carries a stable ``code`` (part of the public contract: clients branch on it), a :class:`Kind`
+(what sort of trouble it is, never an HTTP status or an exit code: those are chosen at the doors), a message
+for the person, a ``hint`` that names the next step, and a ``detail`` for the log that never leaves the process.
+
+    FacecraftError
+    ├── InputError            the caller's picture or options cannot be used
+    │   ├── ImageDecodeError · UnsupportedFormatError · ImageTooLargeError · UploadTooLargeError
+    │   ├── EmptyInputError · TooManyFilesError · InvalidOptionError
+    │   └── NoFaceFoundError · FaceIndexError · AmbiguousFaceError
+    ├── ModelError            a network is not usable here
+    │   ├── UnknownModelError · ModelNotInstalledError · LicenseNotAcceptedError
+    │   └── ModelDownloadError · ModelIntegrityError · ModelLoadError · OfflineError · ModelNotInstallableError
+    ├── InferenceError        a network was loaded and could not run
+    │   └── ProviderUnavailableError · RuntimeMissingError · DeviceMemoryError
+    ├── PipelineError         a pipeline is not well formed
+    ├── JobError              work that outlives a request
+    │   └── JobNotFoundError · ArtifactNotFoundError · BusyError · CancelledError · DeadlineError
+    ├── StorageError          bytes could not be kept or fetched
+    │   └── StorageFullError · StorageAccessError
+    ├── AuthError             who is calling
+    │   └── UnauthenticatedError · ForbiddenError
+    └── ConfigurationError    the settings contradict each other or the machine
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Kind(StrEnum):
+    """What sort of trouble an error is. Doors map it to a status or an exit code."""
+
+    INVALID = "invalid"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED = "unsupported"
+    NOT_FOUND = "not_found"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    BUSY = "busy"
+    CANCELLED = "cancelled"
+    DEADLINE = "deadline"
+    UNAVAILABLE = "unavailable"
+    STORAGE_FULL = "storage_full"
+    CONFIGURATION = "configuration"
+    INTERNAL = "internal"
+
+
+class FacecraftError(Exception):
+    """Something went wrong inside Facecraft."""
+
+    code: ClassVar[str] = "facecraft_error"
+    kind: ClassVar[Kind] = Kind.INTERNAL
+    default_hint: ClassVar[str | None] = None
+
+    def __init_subclass__(cls, *, code: str | None = None, kind: Kind | None = None, hint: str | None = None) -> None:
+        super().__init_subclass__()
+        if code is not None:
+            cls.code = code
+        if kind is not None:
+            cls.kind = kind
+        if hint is not None:
+            cls.default_hint = hint
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None, detail: str | None = None) -> None:
+        self.message = message or (type(self).__doc__ or self.code).strip().splitlines()[0]
+        self.hint = hint or self.default_hint
+        self.detail = detail
+        super().__init__(self.message)
+
+
+# --- input ---------------------------------------------------------------------------------------------------------
+
+
+class InputError(FacecraftError, code="invalid_input", kind=Kind.INVALID):
+    """The input cannot be used."""
+
+
+class ImageDecodeError(InputError, code="image_unreadable", hint="Save the picture again as JPEG or PNG and retry."):
+    """The picture is damaged or incomplete and cannot be read."""
+
+
+class UnsupportedFormatError(
+    InputError,
+    code="unsupported_format",
+    kind=Kind.UNSUPPORTED,
+    hint="Use JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF.",
+):
+    """The file is not a picture format that Facecraft reads."""
+
+
+class ImageTooLargeError(
+    InputError, code="image_too_large", kind=Kind.TOO_LARGE, hint="Scale the picture down, or raise the pixel limit."
+):
+    """The picture has more pixels than the limit allows."""
+
+
+class UploadTooLargeError(
+    InputError, code="upload_too_large", kind=Kind.TOO_LARGE, hint="Send a smaller file, or raise the upload limit."
+):
+    """The file has more bytes than the limit allows."""
+
+
+class EmptyInputError(InputError, code="empty_input", hint="Send a file that holds a picture."):
+    """The file is empty."""
+
+
+class TooManyFilesError(
+    InputError, code="too_many_files", kind=Kind.TOO_LARGE, hint="Split the batch, or raise the batch limit."
+):
+    """The batch holds more files than the limit allows."""
+
+
+class InvalidOptionError(InputError, code="invalid_option"):
+    """An option has a value that is not allowed."""
+
+
+class NoFaceFoundError(
+    InputError, code="no_face_detected", hint="Use a picture in which a face is visible and not cut off."
+):
+    """No face could be detected in the image."""
+
+
+class FaceIndexError(
+    InputError, code="face_index_out_of_range", hint="Face indexes start at 0; see `facecraft detect`."
+):
+    """The picture has fewer faces than the chosen index."""
+
+
+class AmbiguousFaceError(
+    InputError, code="several_faces", hint="Choose a face policy: largest, central, index or all."
+):
+    """The picture shows several faces and the policy allows only one."""
+
+
+# --- models --------------------------------------------------------------------------------------------------------
+
+
+class ModelError(FacecraftError, code="model_error", kind=Kind.UNAVAILABLE):
+    """A model cannot be used."""
+
+
+class UnknownModelError(ModelError, code="unknown_model", kind=Kind.NOT_FOUND, hint="See `facecraft models list`."):
+    """The catalogue has no model of this name."""
+
+
+class ModelNotInstalledError(ModelError, code="model_not_installed"):
+    """The model is not installed."""
+
+
+class ModelNotInstallableError(
+    ModelError,
+    code="model_not_installable",
+    hint="Nobody has published a checksum for this file: place it in the models folder by hand.",
+):
+    """The model has no published checksum and is not installed unattended."""
+
+
+class LicenseNotAcceptedError(ModelError, code="license_not_accepted", kind=Kind.FORBIDDEN):
+    """The licence of the model has not been accepted."""
+
+
+class ModelDownloadError(ModelError, code="model_download_failed"):
+    """No source of the model could be reached."""
+
+
+class ModelIntegrityError(ModelError, code="model_corrupt"):
+    """The model file does not have the expected checksum."""
+
+
+class ModelLoadError(ModelError, code="model_load_failed"):
+    """The model file could not be loaded."""
+
+
+class OfflineError(
+    ModelError, code="offline", hint="Unset FACECRAFT_OFFLINE, or copy the file into the models folder."
+):
+    """Facecraft is offline and must not fetch anything."""
+
+
+# --- inference -----------------------------------------------------------------------------------------------------
+
+
+class InferenceError(FacecraftError, code="inference_failed", kind=Kind.INTERNAL):
+    """The model could not run on this input."""
+
+
+class ProviderUnavailableError(
+    InferenceError,
+    code="device_unavailable",
+    kind=Kind.UNAVAILABLE,
+    hint="Use --device auto or cpu, or install the GPU build: pip install 'facecraft[gpu]'.",
+):
+    """The requested device is not available on this machine."""
+
+
+class RuntimeMissingError(InferenceError, code="runtime_missing", kind=Kind.UNAVAILABLE):
+    """The inference runtime that this model needs is not installed."""
+
+
+class DeviceMemoryError(
+    InferenceError, code="out_of_memory", kind=Kind.UNAVAILABLE, hint="Use a smaller picture or fewer jobs at once."
+):
+    """The device ran out of memory."""
+
+
+# --- pipelines and jobs --------------------------------------------------------------------------------------------
+
+
+class PipelineError(FacecraftError, code="invalid_pipeline", kind=Kind.INVALID):
+    """The pipeline is not well formed."""
+
+
+class JobError(FacecraftError, code="job_error", kind=Kind.INTERNAL):
+    """A job could not be handled."""
+
+
+class JobNotFoundError(JobError, code="job_not_found", kind=Kind.NOT_FOUND):
+    """There is no such job, or its results have been deleted."""
+
+
+class ArtifactNotFoundError(JobError, code="artifact_not_found", kind=Kind.NOT_FOUND):
+    """The job has no result of this name."""
+
+
+class BusyError(JobError, code="busy", kind=Kind.BUSY, hint="Retry after a moment."):
+    """All workers are busy and the queue is full."""
+
+
+class CancelledError(JobError, code="cancelled", kind=Kind.CANCELLED):
+    """The work was cancelled."""
+
+
+class DeadlineError(JobError, code="deadline_exceeded", kind=Kind.DEADLINE):
+    """The work took longer than the limit allows."""
+
+
+# --- storage, callers, configuration -------------------------------------------------------------------------------
+
+
+class StorageError(FacecraftError, code="storage_error", kind=Kind.UNAVAILABLE):
+    """The store could not be reached."""
+
+
+class StorageFullError(StorageError, code="storage_full", kind=Kind.STORAGE_FULL, hint="Free some space and retry."):
+    """There is no space left."""
+
+
+class StorageAccessError(StorageError, code="storage_denied", hint="Check that the folder exists and is writable."):
+    """The folder or file cannot be read or written."""
+
+
+class AuthError(FacecraftError, code="auth_error", kind=Kind.UNAUTHENTICATED):
+    """The caller could not be recognised."""
+
+
+class UnauthenticatedError(AuthError, code="unauthenticated", hint="Send the API key in the X-API-Key header."):
+    """An API key is required."""
+
+
+class ForbiddenError(AuthError, code="forbidden", kind=Kind.FORBIDDEN):
+    """The caller may not do this."""
+
+
+class ConfigurationError(FacecraftError, code="configuration", kind=Kind.CONFIGURATION):
+    """The configuration is not usable."""

@@ -1,0 +1,58 @@
+"""`Session`, the one shape in which every inference runtime is used.
+
+A session is a loaded network: named float or integer arrays go in, named arrays come out. Adapters are written
+against this protocol only; the runtimes behind it live in the other modules of this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tensor: TypeAlias = NDArray[Any]
+"""A dense array of any numeric dtype."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output of a network. A dimension that the network leaves open is None."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: np.dtype[Any]
+
+
+class Session(Protocol):
+    """A loaded network. ``run`` may be called from several threads at once; the session sees to it."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """The inputs in the order of the graph."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The outputs in the order of the graph."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it runs: ``cpu`` or ``cuda:N``."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Estimated resident memory of the network, in bytes."""
+        ...
+
+    def run(self, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Run once. Returned arrays belong to the caller. Raises InferenceError."""
+        ...
+
+    def close(self) -> None:
+        """Give the memory back. Further calls of ``run`` raise InferenceError."""
+        ...
