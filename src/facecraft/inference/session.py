@@ -13,6 +13,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from facecraft.errors import InferenceError
+
 Tensor: TypeAlias = NDArray[Any]
 """A dense array of any numeric dtype."""
 
@@ -24,6 +26,18 @@ class TensorSpec:
     name: str
     shape: tuple[int | None, ...]
     dtype: np.dtype[Any]
+
+    def __str__(self) -> str:
+        sides = "×".join("?" if side is None else str(side) for side in self.shape) or "scalar"
+        return f"{self.name} ({sides} {self.dtype})"
+
+    def accepts(self, array: Tensor) -> bool:
+        """Whether ``array`` has this dtype and a shape that fits."""
+        return (
+            array.dtype == self.dtype
+            and array.ndim == len(self.shape)
+            and all(side is None or side == got for side, got in zip(self.shape, array.shape, strict=True))
+        )
 
 
 class Session(Protocol):
@@ -56,3 +70,17 @@ class Session(Protocol):
     def close(self) -> None:
         """Give the memory back. Further calls of ``run`` raise InferenceError."""
         ...
+
+
+def check_inputs(specs: tuple[TensorSpec, ...], inputs: Mapping[str, Tensor], network: str) -> None:
+    """Raise InferenceError that names expected and given inputs unless ``inputs`` are exactly what ``specs`` ask for."""
+    if len(inputs) == len(specs) and all(s.name in inputs and s.accepts(inputs[s.name]) for s in specs):
+        return
+    expected = ", ".join(map(str, specs))
+    given = ", ".join(str(TensorSpec(name, array.shape, array.dtype)) for name, array in inputs.items()) or "nothing"
+    raise InferenceError(f"{network} expects {expected} and got {given}.")
+
+
+def closed_error(network: str) -> InferenceError:
+    """The error of a run on a session that has been closed."""
+    return InferenceError(f"{network} has been closed and cannot run any more.")
