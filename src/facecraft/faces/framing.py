@@ -1,0 +1,84 @@
+"""From a face to the crop of a portrait: where the head is, how large and how tilted, and the map that frames it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecraft.faces import landmarks as marks
+from facecraft.faces.face import Face
+from facecraft.imaging.geometry import Size, Transform
+
+HEAD_TO_WIDTH = 0.8
+"""Width of a head with hair and ears as a fraction of its height; makes the limiting side of narrow frames."""
+EYE_LEVEL = 0.5
+"""The eyes lie half way between the top of the hair and the chin."""
+ROOM_ABOVE = 0.42
+"""The share of the free height that lies above the hair; the rest belongs to neck and shoulders."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadGeometry:
+    """A head in picture pixels, measured so that it changes little when the person turns or nods."""
+
+    center: tuple[float, float]
+    """The point between the eyes, moved sideways to the middle of the face: what stands on the vertical axis."""
+    size: float
+    """Height from the chin to the top of the hair, as if the person looked straight ahead."""
+    roll: float
+    """Degrees by which the eye line is turned, clockwise on screen, in -180..180."""
+
+
+def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    length = float(np.linalg.norm(vector))
+    return vector / length if length > 0 else np.array([1.0, 0.0])
+
+
+def head_geometry(face: Face) -> HeadGeometry:
+    """Measure the head of ``face``: from its 468-point mesh when it has one, else from its five landmarks."""
+    left, right = face.landmarks[0], face.landmarks[1]
+    across = _unit(right - left)
+    down = np.array([-across[1], across[0]])
+    eyes = (left + right) / 2
+    if face.dense is not None and face.dense.scheme == "mesh468":
+        p = face.dense.points
+        tall = float(np.linalg.norm(p[marks.MESH_CHIN] - p[marks.MESH_FOREHEAD]))
+        oval = p[list(marks.MESH_OVAL), :2] @ across
+        middle = (float(oval.min()) + float(oval.max())) / 2
+        shift = 0.5 * (middle - float(eyes @ across))
+        size = 1.36 * tall
+    else:
+        mouth = (face.landmarks[3] + face.landmarks[4]) / 2
+        # Turning shortens the eye distance and nodding the way to the mouth: the larger of the two stays.
+        reach = max(float(np.linalg.norm(right - left)), 0.95 * abs(float((mouth - eyes) @ down)))
+        shift = 0.25 * float((face.landmarks[2] - eyes) @ across)
+        size = 3.65 * reach
+    center = eyes + shift * across
+    roll = math.degrees(math.atan2(float(across[1]), float(across[0])))
+    return HeadGeometry((float(center[0]), float(center[1])), size, roll)
+
+
+def frame(face: Face, size: Size, margin: float = 0.3, *, straighten: bool = True) -> Transform:
+    """Return the map from picture pixels to a portrait of ``size``.
+
+    ``margin`` (0..1) is the free space on each side of the head as a fraction of its height: 0 fills the frame, 0.3
+    leaves the head 62.5 % of the height of a square, 1 leaves it a third. A frame narrower than a head and its
+    margin is limited by its width. The eyes become level (unless ``straighten`` is off), the head stands on the
+    vertical axis, and nothing is clamped: what lies beyond the picture is for the caller to fill.
+    Raises ValueError for a margin outside 0..1 or a face without extent.
+    """
+    if not 0.0 <= margin <= 1.0:
+        raise ValueError(f"a margin lies in 0..1, not {margin}")
+    head = head_geometry(face)
+    if not head.size > 0:
+        raise ValueError("the landmarks of the face coincide")
+    room = 1.0 + 2.0 * margin
+    tall = min(size.height / room, size.width / (HEAD_TO_WIDTH * room))
+    # The pixel centre convention: the axis of a frame of W pixels is (W - 1) / 2.
+    top = ROOM_ABOVE * (size.height - tall)
+    target = ((size.width - 1) / 2, top + EYE_LEVEL * tall)
+    turn = -head.roll if straighten else 0.0
+    return Transform.similarity(scale=tall / head.size, degrees=turn, source=head.center, target=target)

@@ -1,0 +1,243 @@
+"""Finding every face of a picture with detectors that see only one size and one direction at a time.
+
+A detector reduces the picture to its own small input, so it misses faces that fill the frame, faces that are small in
+a large picture, and faces that do not stand upright. The search shows it *views* of the picture (the whole, the whole
+with room around it, tiles, quarter turns), maps what it finds back, and keeps one face of each group. Views
+are tried in the order of cost, and only while they can still add something.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from facecraft.faces.face import DenseLandmarks, Face
+from facecraft.faces.landmarks import five_points
+from facecraft.faces.selection import in_reading_order
+from facecraft.imaging.geometry import Box, Size, Transform
+from facecraft.imaging.image import Image
+from facecraft.imaging.resample import resize, warp
+
+Detect: TypeAlias = Callable[[Image], Sequence[Face]]
+"""Finds upright faces in one pass: ``FaceDetector.detect``."""
+Locate: TypeAlias = Callable[[Image, Face], DenseLandmarks | None]
+"""Finds dense landmarks or says that there is no face: ``FaceLandmarker.locate``."""
+
+_OVERVIEW = 640
+"""Longer side of the copy on which views of the whole picture are made."""
+_DETAIL = 1920
+"""Longer side of the copy on which tiles are made: a face of 1 % of it has 19 pixels."""
+_PORTRAIT = 0.22
+"""A face of this fraction of the shorter side is the subject of a portrait: others are looked for less closely."""
+_TILE_OVERLAP = 0.25
+_CUT = 0.02
+"""A box this near to an inner edge of its tile (fraction of the tile) is cut: the neighbor has the whole face."""
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A picture made from the picture, the map back, and the edges at which the picture goes on."""
+
+    image: Image
+    back: Transform
+    inner: tuple[bool, bool, bool, bool] = (False, False, False, False)
+
+    def faces(self, detect: Detect) -> list[Face]:
+        return [self._mapped(face) for face in detect(self.image) if not self._is_cut(face.box)]
+
+    def _mapped(self, face: Face) -> Face:
+        return replace(face, box=_turned_box(self.back, face.box), landmarks=self.back(face.landmarks))
+
+    def _is_cut(self, box: Box) -> bool:
+        width, height = self.image.width, self.image.height
+        near = (
+            box.x1 < _CUT * width,
+            box.y1 < _CUT * height,
+            box.x2 > (1 - _CUT) * width,
+            box.y2 > (1 - _CUT) * height,
+        )
+        return any(a and b for a, b in zip(self.inner, near, strict=True))
+
+
+def _turned_box(transform: Transform, box: Box) -> Box:
+    """Map the centre and keep the sides: the box around a tilted box would grow."""
+    if abs(math.sin(math.radians(2 * transform.degrees))) < 1e-6:  # a quarter turn: exact
+        return transform.box(box)
+    (x, y), scale = transform(np.array([box.center]))[0], transform.scale
+    half_w, half_h = box.width * scale / 2, box.height * scale / 2
+    return Box(float(x) - half_w, float(y) - half_h, float(x) + half_w, float(y) + half_h)
+
+
+def _reduced(image: Image, longer: int) -> _View:
+    scale = min(1.0, longer / max(image.width, image.height))
+    if scale == 1.0:
+        return _View(image, Transform.identity())
+    size = Size(max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    back = np.array([[image.width / size.width, 0.0, 0.0], [0.0, image.height / size.height, 0.0]])
+    return _View(Image(resize(image.rgb, size)), Transform(back))
+
+
+def _padded(view: _View) -> _View:
+    """The whole picture in the middle of a canvas twice its size."""
+    height, width = view.image.height, view.image.width
+    canvas = np.zeros((2 * height, 2 * width, 3), np.uint8)
+    top, left = height // 2, width // 2
+    canvas[top : top + height, left : left + width] = view.image.rgb
+    shift = Transform(np.array([[1.0, 0.0, -left], [0.0, 1.0, -top]]))
+    return _View(Image(canvas), shift.then(view.back))
+
+
+def _turned(view: _View, quarter: int) -> _View:
+    """The picture turned clockwise by ``quarter`` quarters."""
+    height, width = view.image.height, view.image.width
+    pixels = np.ascontiguousarray(np.rot90(view.image.rgb, -quarter))
+    maps = {
+        1: [[0.0, 1.0, 0.0], [-1.0, 0.0, height]],
+        2: [[-1.0, 0.0, width], [0.0, -1.0, height]],
+        3: [[0.0, -1.0, width], [1.0, 0.0, 0.0]],
+    }
+    return _View(Image(pixels), Transform(np.array(maps[quarter])).then(view.back))
+
+
+def _tilted(view: _View, degrees: float) -> _View:
+    """The picture turned clockwise by ``degrees`` on a canvas that holds it."""
+    height, width = view.image.height, view.image.width
+    side = math.ceil(math.hypot(width, height))
+    there = Transform.similarity(
+        scale=1.0, degrees=degrees, source=(width / 2, height / 2), target=(side / 2, side / 2)
+    )
+    return _View(Image(warp(view.image.rgb, there, Size(side, side))), there.inverse().then(view.back))
+
+
+def _tiles(view: _View, across: int) -> Iterator[_View]:
+    """Square tiles of which ``across`` stand along the longer side, overlapping by a quarter."""
+    height, width = view.image.height, view.image.width
+    side = max(height, width) / (across - (across - 1) * _TILE_OVERLAP)
+    for y1, y2 in _spans(height, side):
+        for x1, x2 in _spans(width, side):
+            pixels = np.ascontiguousarray(view.image.rgb[y1:y2, x1:x2])
+            shift = Transform(np.array([[1.0, 0.0, x1], [0.0, 1.0, y1]]))
+            yield _View(Image(pixels), shift.then(view.back), (x1 > 0, y1 > 0, x2 < width, y2 < height))
+
+
+def _spans(length: int, side: float) -> list[tuple[int, int]]:
+    if length <= side * 1.05:
+        return [(0, length)]
+    count = math.ceil((length - side * _TILE_OVERLAP) / (side * (1 - _TILE_OVERLAP)) - 1e-6)
+    starts = [round(i * (length - side) / (count - 1)) for i in range(count)]
+    return [(start, min(length, round(start + side))) for start in starts]
+
+
+def _same(a: Face, b: Face) -> bool:
+    """Whether two findings are one face: boxes that overlap, or one inside the other."""
+    shared = a.box.intersection(b.box).area
+    return a.box.iou(b.box) > 0.3 or shared > 0.6 * min(a.box.area, b.box.area)
+
+
+def _merged(faces: Sequence[Face]) -> list[Face]:
+    """Keep the best of each group. Verified faces come first, then the surer ones."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda f: (f.dense is None, -f.score)):
+        if not any(_same(face, other) for other in kept):
+            kept.append(face)
+    return kept
+
+
+class _Search:
+    def __init__(self, image: Image, detect: Sequence[Detect], locate: Locate | None) -> None:
+        self._image, self._detect, self._locate = image, detect, locate
+        self.faces: list[Face] = []
+
+    def look(self, view: _View, detectors: int | None = None) -> None:
+        """Add what the first ``detectors`` (all when None) find in ``view``."""
+        found = [face for detect in self._detect[:detectors] for face in view.faces(detect)]
+        fresh = [face for face in _merged(found) if not any(_same(face, known) for known in self.faces)]
+        self.faces = _merged([*self.faces, *filter(None, map(self._verified, fresh))])
+
+    def _verified(self, face: Face) -> Face | None:
+        if self._locate is None:
+            return face
+        dense = self._locate(self._image, face)
+        if dense is None or not _fits(dense, face):
+            return None
+        return face.with_dense(dense, five_points(dense))
+
+    @property
+    def largest(self) -> float:
+        """The largest face as a fraction of the shorter side of the picture; 0 when there is none."""
+        shorter = min(self._image.width, self._image.height)
+        return max((max(f.box.width, f.box.height) for f in self.faces), default=0.0) / shorter
+
+
+def _fits(dense: DenseLandmarks, face: Face) -> bool:
+    """Whether the landmarks lie where the detector saw the face, at about its size."""
+    low, high = dense.points[:, :2].min(axis=0), dense.points[:, :2].max(axis=0)
+    extent, side = float((high - low).max()), max(face.box.width, face.box.height)
+    away = float(np.hypot(*((low + high) / 2 - np.array(face.box.center))))
+    return 0.4 * side < extent < 2.5 * side and away < 0.6 * side
+
+
+def find_faces(
+    image: Image,
+    detect: Sequence[Detect],
+    *,
+    rotations: bool = True,
+    locate: Locate | None = None,
+    reach: float = 0.09,
+) -> tuple[Face, ...]:
+    """Find every face of ``image``, whatever its size, in pixels of ``image``, from left to right.
+
+    All of ``detect`` see the whole picture; the first one sees the tiles as well and should be the one for small
+    faces. With ``locate`` a finding counts only when the landmarker finds a face there too; the faces then carry
+    dense landmarks and the five points taken from them.
+
+    When no face stands upright and ``rotations`` is on, the picture is turned by 90, 180 and 270 degrees. A face found
+    so keeps the landmark order of the upright face (the first point is the image-left eye once it is upright), and
+    its ``roll`` tells the turn.
+
+    ``reach`` is the smallest face the first detector sees, as a fraction of the longer side of what it is shown: about
+    0.09 for BlazeFace at full range, 0.02 for YuNet at 640 pixels. It decides how fine the tiles must be.
+    """
+    search = _Search(image, detect, locate)
+    overview = _reduced(image, _OVERVIEW)
+    search.look(overview)
+    if not search.faces:
+        search.look(_padded(overview))
+    levels = list(_levels(image, search, reach))
+    if levels:
+        detail = overview if max(image.width, image.height) <= _OVERVIEW else _reduced(image, _DETAIL)
+        for across in levels:
+            for tile in _tiles(detail, across):
+                search.look(tile, 1)
+    if not search.faces and rotations:
+        _look_turned(search, overview)
+    return in_reading_order(search.faces)
+
+
+def _levels(image: Image, search: _Search, reach: float) -> Iterator[int]:
+    """How many tiles to lay along the longer side, level by level."""
+    longer = max(image.width, image.height)
+    portrait = search.largest >= _PORTRAIT
+    # The smallest face worth looking for: in a portrait only people who are part of the picture.
+    smallest = max(24.0, longer * (0.03 if portrait else 0.012))
+    if portrait and longer <= 1600:
+        return
+    across = 2
+    while reach * longer / (across / 2) > smallest * 1.3 and across <= 8:
+        yield across
+        across *= 2
+
+
+def _look_turned(search: _Search, overview: _View) -> None:
+    for quarter in (1, 3, 2):
+        turned = _turned(overview, quarter)
+        search.look(turned)
+        if not search.faces:
+            search.look(_padded(turned))
+    if not search.faces:
+        for degrees in (45.0, -45.0):
+            search.look(_tilted(overview, degrees))

@@ -1,0 +1,117 @@
+"""Face landmarkers: MediaPipe's face mesh and dlib's shape predictors."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecraft.faces.face import DenseLandmarks, Face
+from facecraft.faces.landmarks import MESH_LEFT_EYE, MESH_RIGHT_EYE, dlib_landmarks
+from facecraft.imaging.geometry import Box, Points, Size, Transform
+from facecraft.imaging.image import Image, Pixels
+from facecraft.imaging.resample import warp
+from facecraft.inference.session import Session
+
+_SIDE = 192
+_ROOM = 1.5
+
+
+def _turn(left_eye: Points, right_eye: Points) -> float:
+    dx, dy = (right_eye - left_eye)[:2]
+    return math.degrees(math.atan2(float(dy), float(dx)))
+
+
+class FaceMesh:
+    """MediaPipe's face mesh: 468 points with depth; RGB, NHWC, 0..1, 192×192.
+
+    Kartynnik et al., "Real-time Facial Surface Geometry", arXiv 1907.06724; region of interest as in MediaPipe's
+    face_landmark graphs (Apache-2.0): turned until the eyes are level, square, 1.5 times the face. The first pass
+    starts from the detector's box and five points, each further one (``passes`` in all) from the mesh before, so that
+    the result hardly depends on the detector. ``min_presence`` (0..1): below it there is no face.
+    """
+
+    def __init__(self, session: Session, *, min_presence: float = 0.5, passes: int = 2) -> None:
+        if passes < 1:
+            raise ValueError("the mesh needs at least one pass")
+        self._session = session
+        self._min_presence, self._passes = min_presence, passes
+        self._input = session.inputs[0].name
+        # The mesh is the long output, the presence the single number; names differ between exports.
+        by_length = sorted(session.outputs, key=lambda spec: math.prod(d or 1 for d in spec.shape))
+        self._presence, self._mesh = by_length[0].name, by_length[-1].name
+
+    def locate(self, image: Image, face: Face) -> DenseLandmarks | None:
+        """Return the 468 points of ``face`` (z grows away from the camera, in the scale of x), or None."""
+        to_crop = self._first_region(face)
+        for _ in range(self._passes):
+            points, presence = self._run(image, to_crop)
+            if presence < self._min_presence:
+                return None
+            to_crop = self._next_region(points)
+        return DenseLandmarks("mesh468", points, presence)
+
+    def _run(self, image: Image, to_crop: Transform) -> tuple[NDArray[np.float64], float]:
+        crop = warp(image.rgb, to_crop, Size(_SIDE, _SIDE))
+        outputs = self._session.run({self._input: (crop.astype(np.float32) / np.float32(255))[None]})
+        mesh = outputs[self._mesh].reshape(-1, 3).astype(np.float64)
+        presence = 1 / (1 + math.exp(-max(-100.0, min(100.0, float(outputs[self._presence].reshape(-1)[0])))))
+        return np.column_stack([to_crop.inverse()(mesh[:, :2]), mesh[:, 2] / to_crop.scale]), presence
+
+    def _first_region(self, face: Face) -> Transform:
+        side = max(face.box.width, face.box.height) * _ROOM
+        return self._region(face.box.center, side, face.roll)
+
+    def _next_region(self, points: NDArray[np.float64]) -> Transform:
+        flat = points[:, :2]
+        degrees = _turn(flat[list(MESH_LEFT_EYE)].mean(axis=0), flat[list(MESH_RIGHT_EYE)].mean(axis=0))
+        level = Transform.similarity(scale=1.0, degrees=-degrees, source=(0.0, 0.0), target=(0.0, 0.0))
+        turned = level(flat)
+        low, high = turned.min(axis=0), turned.max(axis=0)
+        center = level.inverse()(((low + high) / 2)[None])[0]
+        return self._region((float(center[0]), float(center[1])), float((high - low).max()) * _ROOM, degrees)
+
+    def _region(self, center: tuple[float, float], side: float, degrees: float) -> Transform:
+        middle = (_SIDE / 2, _SIDE / 2)
+        return Transform.similarity(scale=_SIDE / max(side, 1.0), degrees=-degrees, source=center, target=middle)
+
+
+class DlibPointFinder(Protocol):
+    """A dlib shape predictor; :mod:`facecraft.inference.dlib` has it."""
+
+    def predict(self, rgb: Pixels, box: Box) -> NDArray[np.float64]:
+        """Return N×2 points in pixels."""
+        ...
+
+
+class DlibPredictor:
+    """dlib's 68- or 5-point shape predictor.
+
+    Kazemi, Sullivan, "One Millisecond Face Alignment with an Ensemble of Regression Trees", CVPR 2014. It was trained on
+    the boxes of dlib's HOG detector and on nearly upright faces, so the face is first turned upright and scaled to
+    ``side`` pixels, and the box is set from the five points the way the HOG detector sets it.
+    It has no presence score: the score of the face is passed on.
+    """
+
+    def __init__(self, predictor: DlibPointFinder, *, side: int = 256) -> None:
+        self._predictor, self._side = predictor, side
+
+    def locate(self, image: Image, face: Face) -> DenseLandmarks | None:
+        """Return ``ibug68`` or ``dlib5`` landmarks of ``face``; depth is 0."""
+        eyes, mouth = face.landmarks[:2].mean(axis=0), face.landmarks[3:].mean(axis=0)
+        eye_distance = float(np.linalg.norm(face.landmarks[1] - face.landmarks[0]))
+        extent = max(eye_distance, 0.9 * float(np.linalg.norm(mouth - eyes)))
+        center = eyes + 0.45 * (mouth - eyes)
+        upright = Transform.similarity(
+            scale=self._side / max(4.0 * extent, 1.0),
+            degrees=-face.roll,
+            source=(float(center[0]), float(center[1])),
+            target=(self._side / 2, self._side / 2),
+        )
+        crop = warp(image.rgb, upright, Size(self._side, self._side))
+        half = 1.25 * extent * upright.scale
+        middle = self._side / 2
+        points = self._predictor.predict(crop, Box(middle - half, middle - half, middle + half, middle + half))
+        return dlib_landmarks(upright.inverse()(points), face.score)
