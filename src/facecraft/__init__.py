@@ -1,1 +1,69 @@
-"""Facecraft: a self-hosted face and portrait studio."""
+"""Facecraft: a self-hosted face and portrait studio.
+
+    from facecraft import PortraitOptions, Studio
+
+    with Studio.open() as studio:
+        studio.portrait("me.jpg", PortraitOptions(background="white")).save("portrait")
+
+The names below are loaded when they are first used: importing the package loads no network runtime.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from facecraft.errors import FacecraftError, InputError, NoFaceFoundError
+    from facecraft.faces.face import Face
+    from facecraft.faces.selection import FacePolicy
+    from facecraft.imaging.image import Image, Mask
+    from facecraft.pipelines.encode import Format
+    from facecraft.pipelines.pipeline import Pipeline, Step
+    from facecraft.pipelines.presets import CutoutPresetOptions, PortraitOptions
+    from facecraft.pipelines.report import Report
+    from facecraft.pipelines.stages.detect import DetectOptions
+    from facecraft.progress import CancelToken, ProgressEvent
+    from facecraft.settings import Settings
+    from facecraft.studio import Result, Studio
+
+_HOMES = {
+    "CancelToken": "progress",
+    "CutoutPresetOptions": "pipelines.presets",
+    "DetectOptions": "pipelines.stages.detect",
+    "Face": "faces.face",
+    "FacePolicy": "faces.selection",
+    "FacecraftError": "errors",
+    "Format": "pipelines.encode",
+    "Image": "imaging.image",
+    "InputError": "errors",
+    "Mask": "imaging.image",
+    "NoFaceFoundError": "errors",
+    "Pipeline": "pipelines.pipeline",
+    "PortraitOptions": "pipelines.presets",
+    "ProgressEvent": "progress",
+    "Report": "pipelines.report",
+    "Result": "studio",
+    "Settings": "settings",
+    "Step": "pipelines.pipeline",
+    "Studio": "studio",
+}
+
+__all__ = [
+    "CancelToken", "CutoutPresetOptions", "DetectOptions", "Face", "FacePolicy", "FacecraftError", "Format", "Image",
+    "InputError", "Mask", "NoFaceFoundError", "Pipeline", "PortraitOptions", "ProgressEvent", "Report", "Result",
+    "Settings", "Step", "Studio",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'facecraft' has no attribute {name!r}")
+    value: object = getattr(import_module(f"facecraft.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

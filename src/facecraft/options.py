@@ -42,12 +42,11 @@ _HEX = re.compile(r"#?(?P<hex>[0-9a-f]{3}|[0-9a-f]{6})", re.IGNORECASE)
 _TRIPLE = re.compile(r"(?:rgb\()?\s*(\d{1,3})\s*[, ]\s*(\d{1,3})\s*[, ]\s*(\d{1,3})\s*\)?")
 
 
-def _normalize_color(value: object) -> object:
-    if isinstance(value, list | tuple) and len(value) == 3:
+def normalize_color(value: object) -> str:
+    """Return ``value`` (hex, ``r,g,b``, a CSS name or three numbers) as ``#rrggbb``. Raises ValueError."""
+    if isinstance(value, list | tuple):
         value = ",".join(str(part) for part in value)
-    if not isinstance(value, str):
-        return value
-    text = value.strip().lower()
+    text = str(value).strip().lower()
     if text in _NAMED:
         return "#" + _NAMED[text]
     if match := _HEX.fullmatch(text):
@@ -60,7 +59,7 @@ def _normalize_color(value: object) -> object:
 
 Color = Annotated[
     str,
-    BeforeValidator(_normalize_color),
+    BeforeValidator(normalize_color),
     WithJsonSchema({"type": "string", "format": "color", "examples": ["#f0f0f0", "white", "240,240,240"]}),
 ]
 """A colour, normalised to ``#rrggbb``; accepts hex, ``r,g,b`` and CSS names. Order is red, green, blue."""

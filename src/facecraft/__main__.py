@@ -1,0 +1,5 @@
+"""``python -m facecraft``."""
+
+from facecraft.cli.app import main
+
+main()

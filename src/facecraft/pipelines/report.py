@@ -1,0 +1,140 @@
+"""What was done to a picture, for programs and people: ``report.json`` and ``--json``."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from facecraft.faces.face import Face
+from facecraft.imaging.geometry import Size
+from facecraft.imaging.image import Image
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BoxRecord(_Record):
+    """A box in pixels of the input, origin at the top left; and the same as fractions of its sides."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    normalized: tuple[float, float, float, float]
+    """x1, y1, x2, y2 divided by the picture's width and height."""
+
+
+class FaceRecord(_Record):
+    """One face of the input."""
+
+    index: int
+    """Counted from the left, from 0: what ``face_index`` takes."""
+    chosen: bool
+    box: BoxRecord
+    score: float
+    landmarks: tuple[tuple[float, float], ...]
+    """Left eye, right eye, nose, left and right mouth corner, as seen in the picture; pixels."""
+    roll: float
+    """Degrees by which the eye line is turned, clockwise."""
+
+    @classmethod
+    def of(cls, face: Face, index: int, size: Size, *, chosen: bool) -> FaceRecord:
+        """Describe ``face`` of a picture of ``size``."""
+        box = face.box
+        return cls(
+            index=index,
+            chosen=chosen,
+            box=BoxRecord(
+                x=round(box.x1, 2),
+                y=round(box.y1, 2),
+                width=round(box.width, 2),
+                height=round(box.height, 2),
+                normalized=(
+                    round(box.x1 / size.width, 5),
+                    round(box.y1 / size.height, 5),
+                    round(box.x2 / size.width, 5),
+                    round(box.y2 / size.height, 5),
+                ),
+            ),
+            score=round(face.score, 4),
+            landmarks=tuple((round(float(x), 2), round(float(y), 2)) for x, y in face.landmarks),
+            roll=round(face.roll, 2),
+        )
+
+
+class SourceRecord(_Record):
+    """The input as it was read."""
+
+    name: str | None
+    format: str
+    width: int
+    height: int
+    bytes: int
+    orientation: int
+    """EXIF orientation that was undone."""
+    profile_converted: bool
+    frames: int
+
+    @classmethod
+    def of(cls, image: Image, name: str | None) -> SourceRecord:
+        """Describe ``image``."""
+        info = image.source
+        return cls(
+            name=name,
+            format=info.format,
+            width=image.width,
+            height=image.height,
+            bytes=info.size_bytes,
+            orientation=info.orientation,
+            profile_converted=info.had_profile,
+            frames=info.frames,
+        )
+
+
+class TransformRecord(_Record):
+    """The one map from pixels of the input to pixels of the output."""
+
+    matrix: tuple[tuple[float, float, float], tuple[float, float, float]]
+    scale: float
+    degrees: float
+
+
+class StageRecord(_Record):
+    """How long a stage took, and why it did nothing if it did nothing."""
+
+    stage: str
+    milliseconds: float
+    skipped: str | None = None
+
+
+class OutputRecord(_Record):
+    """One file that was written."""
+
+    format: str
+    path: str | None
+    width: int
+    height: int
+    bytes: int
+    quality: int | None
+    within_limit: bool
+    """False when the JPEG is larger than was asked for."""
+
+
+class Report(_Record):
+    """Everything a person or program may want to know about one run."""
+
+    source: SourceRecord
+    faces: tuple[FaceRecord, ...]
+    transform: TransformRecord | None
+    models: dict[str, str]
+    """Which model did which task."""
+    device: str
+    stages: tuple[StageRecord, ...]
+    total_milliseconds: float
+    outputs: tuple[OutputRecord, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Stages that did nothing, with the reason."""
+        return {record.stage: record.skipped for record in self.stages if record.skipped}

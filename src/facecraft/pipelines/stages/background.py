@@ -1,0 +1,67 @@
+"""Stage ``background``: what stands behind the subject."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import numpy as np
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from facecraft.errors import InvalidOptionError
+from facecraft.imaging import compositing
+from facecraft.models.hub import ModelHub
+from facecraft.options import Options, normalize_color, rgb
+from facecraft.pipelines.stage import Context, stage
+
+KEYWORDS = ("transparent", "original", "blur", "image")
+"""Backgrounds that are not a colour."""
+
+
+def _known(value: str) -> str:
+    text = value.strip().lower()
+    return text if text in KEYWORDS else normalize_color(text)
+
+
+Background = Annotated[
+    str,
+    AfterValidator(_known),
+    WithJsonSchema({"type": "string", "examples": ["transparent", "white", "#336699", "blur", "original", "image"]}),
+]
+
+
+class BackgroundOptions(Options):
+    """What stands behind the subject."""
+
+    background: Background = "transparent"
+    """What stands behind the subject: transparent, a colour (#rrggbb, r,g,b or a name), blur (the picture's own
+    background, out of focus), original (untouched) or image (a second picture, given beside the first)."""
+    blur: Annotated[float, Field(ge=0.1, le=25)] = 3.0
+    """Strength of background=blur, in percent of the shorter side."""
+
+
+@stage("background", BackgroundOptions)
+def background(context: Context, options: BackgroundOptions, models: ModelHub) -> Context:  # noqa: ARG001
+    """Prepares the backdrop. Raises InvalidOptionError for background=image without a picture."""
+    size = context.canvas_size
+    match options.background:
+        case "transparent":
+            return replace(context, backdrop=None)
+        case "original" | "blur":
+            scene = context.canvas if context.scene is None else context.scene
+            if options.background == "blur" and context.alpha is not None:
+                sigma = options.blur / 100 * min(size.width, size.height)
+                scene = compositing.blurred_background(scene, context.alpha, sigma)
+            return replace(context, backdrop=scene, backdrop_is_scene=True)
+        case "image":
+            picture = context.references.get("background")
+            if picture is None:
+                raise InvalidOptionError(
+                    "background=image needs a second picture.",
+                    hint="Send it as background_image, or choose a colour, blur or transparent.",
+                )
+            return replace(context, backdrop=compositing.cover(picture.rgb, size), backdrop_is_scene=False)
+        case color:
+            plain = np.empty((size.height, size.width, 3), np.uint8)
+            plain[:] = rgb(color)
+            return replace(context, backdrop=plain, backdrop_is_scene=False)

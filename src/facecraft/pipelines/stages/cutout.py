@@ -1,0 +1,126 @@
+"""Stage ``cutout``: tell the subject from the background, at the resolution of the result.
+
+The network looks at an upright view of the original around the subject, wider than the result so that it sees what
+it judges; its coarse mask is carried to the result and the edge is solved there, on the pixels that will be seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from facecraft.imaging import matting
+from facecraft.imaging.geometry import Box, Size, Transform
+from facecraft.imaging.image import Alpha, Image, Pixels
+from facecraft.imaging.matting import Refine
+from facecraft.imaging.resample import warp, warp_mask
+from facecraft.models.hub import ModelHub
+from facecraft.options import Options
+from facecraft.pipelines.stage import Context, stage
+
+VIEW_SIDE = 640
+"""Longer side of the view that the network looks at, in pixels: more than twice what the starter network sees."""
+WORK_SIDE = 1000
+"""Longer side at which the edge of a whole photo is solved before it is carried to full size."""
+AROUND = 0.25
+"""How much the view is wider than the result on each side, as a fraction of the result's side."""
+
+
+class CutoutOptions(Options):
+    """How the subject is told from the background."""
+
+    segmenter: str = "auto"
+    """Model that finds the subject: a catalogue id, or auto for the best installed one."""
+    refine: Refine = Refine.FINE
+    """How the edge is solved: fine (hair by closed-form matting), fast, or none (the network's mask as it is)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What the network looks at: a picture and the map from the original to it."""
+
+    image: Image
+    transform: Transform
+    subject: Box | None
+    """Where the chosen faces are, in the view."""
+
+
+def _quarter_turns(degrees: float) -> float:
+    return -90.0 * round(degrees / 90.0)
+
+
+def _around_frame(context: Context, size: Size) -> tuple[Transform, Size]:
+    """The view of a framed portrait: the frame itself and a margin, at most VIEW_SIDE long."""
+    wide, high = size.width * (1 + 2 * AROUND), size.height * (1 + 2 * AROUND)
+    scale = min(1.0, VIEW_SIDE / max(wide, high))
+    shift = Transform.similarity(
+        scale=scale,
+        degrees=0.0,
+        source=(-size.width * AROUND, -size.height * AROUND),
+        target=(0.0, 0.0),
+    )
+    return context.transform.then(shift), Size(max(1, round(wide * scale)), max(1, round(high * scale)))
+
+
+def _whole(context: Context) -> tuple[Transform, Size]:
+    """The view of a whole photo: all of it, turned by quarters so that the faces stand upright."""
+    image = context.original
+    turn = _quarter_turns(context.faces[context.chosen[0]].roll) if context.chosen else 0.0
+    scale = min(1.0, VIEW_SIDE / max(image.width, image.height))
+    center = ((image.width - 1) / 2, (image.height - 1) / 2)
+    wide, high = (image.height, image.width) if round(turn / 90) % 2 else (image.width, image.height)
+    size = Size(max(1, round(wide * scale)), max(1, round(high * scale)))
+    target = ((size.width - 1) / 2, (size.height - 1) / 2)
+    return Transform.similarity(scale=scale, degrees=turn, source=center, target=target), size
+
+
+def _view(context: Context) -> _View:
+    transform, size = _whole(context) if context.size is None else _around_frame(context, context.size)
+    pixels = warp(context.original.rgb, transform, size).pixels
+    boxes = [transform.box(context.faces[index].box) for index in context.chosen]
+    subject = None
+    if boxes:
+        subject = Box(
+            min(box.x1 for box in boxes),
+            min(box.y1 for box in boxes),
+            max(box.x2 for box in boxes),
+            max(box.y2 for box in boxes),
+        ).clipped(size)
+    return _View(Image(pixels), transform, subject)
+
+
+def _solve(pixels: Pixels, coarse: Alpha, refine: Refine) -> Alpha:
+    """Solve the edge on ``pixels``, through a smaller picture when they are many."""
+    height, width = pixels.shape[:2]
+    longest = max(height, width)
+    if longest <= WORK_SIDE * 1.25:
+        return matting.refine(pixels, coarse, quality=refine)
+    scale = WORK_SIDE / longest
+    size = Size(max(1, round(width * scale)), max(1, round(height * scale)))
+    shrink = Transform(np.array([[scale, 0.0, (scale - 1) / 2], [0.0, scale, (scale - 1) / 2]]))
+    small = warp(pixels, shrink, size).pixels
+    solved = matting.refine(small, warp_mask(coarse, shrink, size), quality=refine)
+    return matting.upsample(solved, small, pixels)
+
+
+@stage("cutout", CutoutOptions, needs=("matting",), weight=6.0)
+def cutout(context: Context, options: CutoutOptions, models: ModelHub) -> Context:
+    """Sets ``alpha`` and frees the subject's colours from the background."""
+    segmenter = models.segmenter(options.segmenter)
+    view = _view(context)
+    mask = segmenter.segment(view.image, view.subject)
+    pixels = context.canvas
+    size = context.canvas_size
+    to_canvas = view.transform.inverse().then(context.transform)
+    coarse = warp_mask(mask.values, to_canvas, size)
+    alpha = _solve(pixels, coarse, options.refine)
+    if context.coverage is not None:
+        alpha = alpha * context.coverage
+    free = matting.foreground(pixels, alpha)
+    return replace(
+        context.used("matting", segmenter.model_id),
+        pixels=free,
+        alpha=alpha,
+        scene=pixels,
+    )

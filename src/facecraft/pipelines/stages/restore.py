@@ -1,0 +1,52 @@
+"""Stage ``restore``: give a blurred or damaged face its detail back, where a restorer is installed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from facecraft.errors import LicenseNotAcceptedError, ModelNotInstalledError
+from facecraft.faces.alignment import FFHQ_512, align
+from facecraft.imaging import compositing
+from facecraft.models.hub import ModelHub
+from facecraft.options import Fraction, Options
+from facecraft.pipelines.stage import Context, stage
+
+CROP_SIDE = 512
+"""Side of the aligned crop that restorers work on, in pixels."""
+
+
+class RestoreOptions(Options):
+    """How faces are restored."""
+
+    restore: bool = True
+    """Restore the face when a restoration model is installed; without one the stage is skipped and says so."""
+    restorer: str = "auto"
+    """Model that restores faces: a catalogue id, or auto for the best installed one."""
+    fidelity: Fraction = 0.7
+    """How close restoration stays to the original: 0 restores most, 1 changes least."""
+
+
+@stage("restore", RestoreOptions, weight=4.0)
+def restore(context: Context, options: RestoreOptions, models: ModelHub) -> Context:
+    """Restores the chosen faces in the coordinates of the original.
+
+    With ``restorer=auto`` a missing model skips the stage; a model asked for by name must be there.
+    """
+    if not options.restore:
+        return context.skip("restore", "switched off")
+    try:
+        restorer = models.restorer(options.restorer)
+    except (ModelNotInstalledError, LicenseNotAcceptedError) as error:
+        if options.restorer != "auto":
+            raise
+        return context.skip("restore", f"{error.message} {error.hint or ''}".strip())
+    pixels = np.array(context.canvas)
+    for index in context.chosen:
+        context.watch.cancel.check()
+        crop = align(context.original, context.faces[index], FFHQ_512, CROP_SIDE)
+        restored = restorer.restore(crop.pixels, options.fidelity)
+        mask = compositing.paste_mask(CROP_SIDE)
+        pixels = compositing.paste_back(pixels, restored, crop.inverse, mask)
+    return replace(context.used("face_restoration", restorer.model_id), pixels=pixels)

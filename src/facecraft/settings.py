@@ -1,0 +1,189 @@
+"""`Settings`: everything that is decided outside the program, read once by an entry point and passed on.
+
+Values come from the constructor, then ``FACECRAFT_*`` environment variables, then a ``.env`` file in the working
+folder, then a secrets folder (``FACECRAFT_SECRETS_DIR``, one file for each setting). Nobody else reads the
+environment.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+import platformdirs
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from facecraft.catalog.spec import LicensePolicy
+from facecraft.errors import ConfigurationError
+from facecraft.imaging.image import Limits
+from facecraft.options import Fraction, Side
+from facecraft.pipelines.presets import PortraitOptions
+
+
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _data_dir(name: str) -> Path:
+    return Path(platformdirs.user_data_dir("facecraft")) / name
+
+
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+class Settings(BaseSettings):
+    """What the operator of a Facecraft decides."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FACECRAFT_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
+
+    # --- the server
+    host: str = "127.0.0.1"
+    """Address the server listens on. Use 0.0.0.0 to be reached from other machines, and set an API key then."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """Port the server listens on; 0 takes a free one."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Server processes. Each loads its own models."""
+    debug: bool = False
+    """Log at level DEBUG with tracebacks of expected errors too. Replies never carry tracebacks."""
+    log_level: LogLevel = LogLevel.INFO
+    """How much is logged to stderr."""
+    log_json: bool = False
+    """Write the log as JSON lines."""
+    api_key: SecretStr | None = None
+    """When set, every call except the health endpoints must send it as ``X-API-Key`` or as a bearer token."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
+    """Web origins that may call the API from a browser (comma list). Empty: same origin only. ``*`` allows any
+    origin, then without credentials."""
+
+    # --- folders
+    models_dir: Path = Field(default_factory=lambda: _data_dir("models"))
+    """Folder of installed models."""
+    predictor_path: Path | None = None
+    """File of the 68-point landmark predictor, when it lies outside the models folder (checked like any other)."""
+    codeformer_path: Path | None = None
+    """File of the CodeFormer network (ONNX), when it lies outside the models folder (checked like any other)."""
+    upload_dir: Path = Field(default_factory=lambda: _data_dir("uploads"))
+    """Folder where uploads rest while they are received; emptied at start."""
+    output_dir: Path = Field(default_factory=lambda: _data_dir("results"))
+    """Folder where results rest until they are deleted."""
+
+    # --- models and devices
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,2})?)$")] = "auto"
+    """Where networks run: auto, cpu, cuda or cuda:N. A GPU asked for by name that is not there is an error."""
+    offline: bool = False
+    """Forbid every download."""
+    license_policy: LicensePolicy = LicensePolicy.ACCEPTED
+    """Which models may be used: ``accepted`` (non-commercial ones after their licence was accepted) or
+    ``commercial`` (non-commercial ones never)."""
+    model_memory_mb: Annotated[int, Field(ge=64)] = 4096
+    """Memory that loaded models may take together; the least recently used are closed beyond it."""
+    model_idle_seconds: Annotated[float, Field(ge=0)] = 900.0
+    """A model that was not used for so long is closed; 0 keeps models loaded."""
+
+    # --- limits
+    max_upload_size_mb: Annotated[int, Field(ge=1, le=2048)] = 20
+    """Largest upload in MiB; larger ones are refused while they are read."""
+    max_megapixels: Annotated[float, Field(gt=0, le=1000)] = 50.0
+    """Largest picture in megapixels; checked before it is decoded."""
+    max_concurrent_jobs: Annotated[int, Field(ge=1, le=256)] = 4
+    """Pictures that are worked on at the same time in one process."""
+    max_queued_jobs: Annotated[int, Field(ge=0, le=10_000)] = 64
+    """Requests that may wait for a free place before the server answers 429."""
+    request_timeout_seconds: Annotated[float, Field(gt=0)] = 120.0
+    """Longest time one request may wait and work before the server answers 504."""
+    batch_max_files: Annotated[int, Field(ge=1, le=10_000)] = 50
+    """Most files in one batch."""
+    cleanup_age_hours: Annotated[float, Field(ge=0)] = 24.0
+    """Results older than this are deleted by a periodic sweep; 0 keeps them."""
+
+    # --- what a portrait looks like unless the caller says otherwise
+    default_width: Side = 648
+    """Width of a portrait in pixels."""
+    default_height: Side = 648
+    """Height of a portrait in pixels."""
+    default_background_r: Byte = 240
+    """Red part of the colour behind a portrait where the format has no transparency."""
+    default_background_g: Byte = 240
+    """Green part of that colour."""
+    default_background_b: Byte = 240
+    """Blue part of that colour."""
+    default_face_margin: Fraction = 0.3
+    """Room around the head as a fraction of its height."""
+    default_oval_mask: bool = True
+    """Cut portraits to an oval."""
+    default_enhance_fidelity: Fraction = 0.7
+    """How close face restoration stays to the original, 0..1."""
+
+    @model_validator(mode="after")
+    def _no_placeholder_secret(self) -> Self:
+        if self.api_key is not None and len(self.api_key.get_secret_value()) < 16:
+            raise ValueError("api_key must have at least 16 characters; make one with `openssl rand -hex 32`")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature of the library
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: constructor, environment, ``.env``, secrets folder."""
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the settings from the environment. Raises ConfigurationError naming every bad value."""
+        secrets = os.environ.get("FACECRAFT_SECRETS_DIR")
+        try:
+            return cls(_secrets_dir=secrets) if secrets else cls()
+        except ValidationError as error:
+            lines = [
+                f"{'_'.join(['FACECRAFT', *map(str, item['loc'])]).upper()}: {item['msg']}" for item in error.errors()
+            ]
+            raise ConfigurationError(
+                "The configuration has bad values: " + "; ".join(lines),
+                hint="See docs/reference/settings.md for every setting.",
+            ) from error
+
+    @property
+    def limits(self) -> Limits:
+        """The limits under which pictures are read."""
+        return Limits(
+            max_bytes=self.max_upload_size_mb * 1024 * 1024,
+            max_pixels=int(self.max_megapixels * 1_000_000),
+        )
+
+    @property
+    def portrait(self) -> PortraitOptions:
+        """The portrait options with this operator's defaults."""
+        color = (self.default_background_r, self.default_background_g, self.default_background_b)
+        return PortraitOptions(
+            width=self.default_width,
+            height=self.default_height,
+            fill="#{:02x}{:02x}{:02x}".format(*color),
+            face_margin=self.default_face_margin,
+            shape="oval" if self.default_oval_mask else "none",
+            fidelity=self.default_enhance_fidelity,
+        )

@@ -1,0 +1,280 @@
+"""`Studio`: opens the parts of Facecraft from the settings, runs pipelines through them and closes them again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecraft.catalog.catalog import Catalog
+from facecraft.catalog.store import ModelStore
+from facecraft.errors import ImageDecodeError
+from facecraft.faces.selection import FacePolicy
+from facecraft.imaging import codecs
+from facecraft.imaging.geometry import Size
+from facecraft.imaging.image import Image
+from facecraft.inference.devices import Resolution, resolve
+from facecraft.inference.pool import SessionPool
+from facecraft.models.hub import ModelHub
+from facecraft.pipelines.encode import Composition, Format, Output, compose, encode
+from facecraft.pipelines.pipeline import Pipeline, StageTime
+from facecraft.pipelines.pipeline import run as run_pipeline
+from facecraft.pipelines.presets import CutoutPresetOptions, PortraitOptions, Preset
+from facecraft.pipelines.report import (
+    FaceRecord,
+    OutputRecord,
+    Report,
+    SourceRecord,
+    StageRecord,
+    TransformRecord,
+)
+from facecraft.pipelines.stage import Context, Watch
+from facecraft.pipelines.stages.detect import DetectOptions
+from facecraft.progress import CancelToken, Progress, silent
+from facecraft.settings import Settings
+
+
+@runtime_checkable
+class ArrayLike(Protocol):
+    """Whatever NumPy can look at: an array, a Pillow picture."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]: ...
+
+
+Picture: TypeAlias = Image | bytes | str | Path | NDArray[np.uint8] | ArrayLike
+"""A picture as a caller has it: decoded, as the bytes of a file, as a path, or as an H×W×3|4 uint8 RGB array."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """A finished picture: its files in memory and the report of how they came about."""
+
+    outputs: tuple[Output, ...]
+    report: Report
+    composition: Composition
+
+    @property
+    def image(self) -> Image:
+        """The finished picture in memory, RGBA where it is transparent."""
+        return self.composition.image()
+
+    def __getitem__(self, name: str) -> bytes:
+        """Return the file of format ``name`` (png, jpeg, jpg, webp, avif). Raises KeyError."""
+        wanted = "jpeg" if name == "jpg" else name
+        for output in self.outputs:
+            if output.format == wanted:
+                return output.data
+        raise KeyError(name)
+
+    def save(self, stem: str | Path) -> Result:
+        """Write every file as ``stem`` plus its ending and return the result with the paths in its report.
+
+        Raises StorageError when a file cannot be written.
+        """
+        base = Path(stem)
+        records = []
+        for output, record in zip(self.outputs, self.report.outputs, strict=True):
+            path = base.with_name(f"{base.name}.{output.format.suffix}")
+            codecs.write_file(path, output.data)
+            records.append(record.model_copy(update={"path": str(path)}))
+        return replace(self, report=self.report.model_copy(update={"outputs": tuple(records)}))
+
+    def _repr_png_(self) -> bytes:
+        return (
+            self["png"] if any(o.format is Format.PNG for o in self.outputs) else codecs.encode_png(self.image.pixels)
+        )
+
+
+class Studio:
+    """One Facecraft: settings, installed models, loaded networks. Safe to use from several threads."""
+
+    def __init__(self, settings: Settings, store: ModelStore, pool: SessionPool, device: Resolution) -> None:
+        self.settings = settings
+        self.store = store
+        self.pool = pool
+        self.device = device
+        self.hub = ModelHub(store.catalog, store, pool, device)
+
+    @classmethod
+    def open(cls, settings: Settings | None = None) -> Self:
+        """Open the parts. Networks are loaded when they are first needed.
+
+        Raises ConfigurationError, and ProviderUnavailableError when the device asked for is not there.
+        """
+        settings = settings or Settings.load()
+        store = open_store(settings)
+        pool = SessionPool(
+            budget_bytes=settings.model_memory_mb * 1024 * 1024, idle_seconds=settings.model_idle_seconds
+        )
+        return cls(settings, store, pool, resolve(settings.device))
+
+    def close(self) -> None:
+        """Close every network."""
+        self.pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def read(self, picture: Picture) -> Image:
+        """Return ``picture`` decoded, upright and in sRGB, within the limits of the settings.
+
+        Raises InputError for what is not a picture, StorageError for a path that cannot be read.
+        """
+        match picture:
+            case Image():
+                return picture
+            case bytes():
+                return codecs.decode(picture, self.settings.limits)
+            case str() | Path():
+                return codecs.decode_file(Path(picture), self.settings.limits)
+        try:
+            return Image(np.array(picture))
+        except ValueError as error:
+            raise ImageDecodeError(
+                "The array is not a picture.", hint="Give H×W×3 RGB or H×W×4 RGBA, uint8.", detail=str(error)
+            ) from error
+
+    def portrait(
+        self,
+        picture: Picture,
+        options: PortraitOptions | None = None,
+        *,
+        background: Picture | None = None,
+        progress: Progress = silent,
+        cancel: CancelToken | None = None,
+    ) -> Result:
+        """Turn a photo into a finished portrait. Raises NoFaceFoundError among others."""
+        return self.make(
+            picture, options or self.settings.portrait, background=background, progress=progress, cancel=cancel
+        )
+
+    def cutout(
+        self,
+        picture: Picture,
+        options: CutoutPresetOptions | None = None,
+        *,
+        background: Picture | None = None,
+        progress: Progress = silent,
+        cancel: CancelToken | None = None,
+    ) -> Result:
+        """Cut the people out of a photo, at its own size."""
+        return self.make(
+            picture, options or CutoutPresetOptions(), background=background, progress=progress, cancel=cancel
+        )
+
+    def detect(self, picture: Picture, options: DetectOptions | None = None, *, name: str | None = None) -> Report:
+        """Find every face; the report has no outputs. A picture without faces is not an error here."""
+        options = options or DetectOptions(faces=FacePolicy.ALL)
+        return self.run(Pipeline.of(detect=options), picture, name=name, write=False).report
+
+    def make(
+        self,
+        picture: Picture,
+        options: Preset,
+        *,
+        background: Picture | None = None,
+        name: str | None = None,
+        progress: Progress = silent,
+        cancel: CancelToken | None = None,
+    ) -> Result:
+        """Run the preset that ``options`` stand for."""
+        references = {} if background is None else {"background": self.read(background)}
+        watch = Watch(progress, cancel or CancelToken())
+        return self.run(options.pipeline(), picture, references=references, name=name, watch=watch)
+
+    def run(
+        self,
+        pipeline: Pipeline,
+        picture: Picture,
+        *,
+        references: Mapping[str, Image] | None = None,
+        name: str | None = None,
+        watch: Watch | None = None,
+        write: bool = True,
+    ) -> Result:
+        """Run ``pipeline`` on ``picture`` and encode the result; with ``write=False`` nothing is encoded."""
+        start = time.perf_counter()
+        image = self.read(picture)
+        decoded = time.perf_counter()
+        done = run_pipeline(pipeline, image, self.hub, references=references, watch=watch)
+        before = time.perf_counter()
+        composition = compose(done.context)
+        outputs = encode(composition, pipeline.output) if write else ()
+        end = time.perf_counter()
+        times = [StageTime("decode", (decoded - start) * 1000), *done.times]
+        if write:
+            times.append(StageTime("encode", (end - before) * 1000))
+        report = self._report(done.context, times, outputs, name, (end - start) * 1000)
+        return Result(outputs, report, composition)
+
+    def _report(
+        self, context: Context, times: list[StageTime], outputs: tuple[Output, ...], name: str | None, total: float
+    ) -> Report:
+        image, size = context.original, Size(context.original.width, context.original.height)
+        matrix = context.transform.matrix
+        warnings = list(context.warnings)
+        warnings += [
+            f"The {o.format.upper()} has {len(o.data)} bytes: more than asked for."
+            for o in outputs
+            if not o.within_limit
+        ]
+        return Report(
+            source=SourceRecord.of(image, name),
+            faces=tuple(
+                FaceRecord.of(face, index, size, chosen=index in context.chosen)
+                for index, face in enumerate(context.faces)
+            ),
+            transform=None
+            if context.size is None
+            else TransformRecord(
+                matrix=(tuple(map(float, matrix[0])), tuple(map(float, matrix[1]))),  # type: ignore[arg-type]
+                scale=round(context.transform.scale, 6),
+                degrees=round(context.transform.degrees, 3),
+            ),
+            models=dict(context.models),
+            device=str(self.device.device),
+            stages=tuple(
+                StageRecord(stage=t.stage, milliseconds=round(t.milliseconds, 2), skipped=t.skipped) for t in times
+            ),
+            total_milliseconds=round(total, 2),
+            outputs=tuple(
+                OutputRecord(
+                    format=o.format.value,
+                    path=None,
+                    width=o.width,
+                    height=o.height,
+                    bytes=len(o.data),
+                    quality=o.quality,
+                    within_limit=o.within_limit,
+                )
+                for o in outputs
+            ),
+            warnings=tuple(warnings),
+        )
+
+
+def open_store(settings: Settings) -> ModelStore:
+    """Open the folder of models that ``settings`` name; needs no inference runtime."""
+    return ModelStore(
+        Catalog.load(),
+        settings.models_dir,
+        offline=settings.offline,
+        policy=settings.license_policy,
+        overrides={
+            model_id: path
+            for model_id, path in (("dlib_68", settings.predictor_path), ("ff_codeformer", settings.codeformer_path))
+            if path is not None
+        },
+    )

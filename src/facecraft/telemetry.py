@@ -1,0 +1,43 @@
+"""The log: structlog over the standard library, configured by entry points only.
+
+Lower layers write with :mod:`logging`; their records pass through the same renderer, so every line has one form and
+carries the request and job it belongs to.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+bind = structlog.contextvars.bound_contextvars
+"""Context manager that adds ``request_id=…`` or ``job_id=…`` to every line logged inside it."""
+
+
+def configure(*, level: str, json: bool) -> None:
+    """Write the log to stderr: readable lines, or JSON lines when ``json``. Calling again replaces the set-up."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ExtraAdder(),
+    ]
+    last: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    renderers: list[structlog.typing.Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if json:
+        renderers.append(structlog.processors.format_exc_info)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*renderers, last]))
+    root = logging.getLogger("facecraft")
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    root.propagate = False
+
+
+def logger(name: str) -> logging.Logger:
+    """Return the logger ``facecraft.<name>``."""
+    return logging.getLogger(f"facecraft.{name}")
