@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from facecraft.faces.search import find_faces
-from facecraft.faces.selection import FacePolicy, choose, in_reading_order
+from facecraft.faces.selection import FacePolicy, choose
 from facecraft.imaging.geometry import Size
 from facecraft.models.hub import ModelHub
 from facecraft.options import Options
@@ -34,7 +34,9 @@ def detect(context: Context, options: DetectOptions, models: ModelHub) -> Contex
     detectors = models.detectors(options.detector)
     landmarker = models.landmarker(options.landmarker)
     image = context.original
-    faces = in_reading_order(find_faces(image, detectors, landmarker=landmarker))
+    faces = find_faces(
+        image, [detector.detect for detector in detectors], locate=landmarker.locate if landmarker else None
+    )
     context = context.used("face_detection", ", ".join(dict.fromkeys(d.model_id for d in detectors)))
     if landmarker is not None:
         context = context.used("face_landmarks", landmarker.model_id)
