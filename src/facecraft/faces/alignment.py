@@ -8,7 +8,7 @@ import numpy as np
 
 from facecraft.faces.face import Face
 from facecraft.imaging.geometry import Points, Size, Transform
-from facecraft.imaging.image import Image, Pixels
+from facecraft.imaging.image import Alpha, Image, Pixels
 from facecraft.imaging.resample import warp
 
 
@@ -67,7 +67,9 @@ class AlignedCrop:
     """A face in standard position and everything that is needed to put it back."""
 
     pixels: Pixels
-    """S×S×3 RGB uint8; black where the crop reaches beyond the picture."""
+    """S×S×3 RGB uint8; the border is repeated where the crop reaches beyond the picture."""
+    inside: Alpha
+    """S×S float32 0..1: how much of each pixel the picture covers."""
     transform: Transform
     """From picture pixels to crop pixels."""
     picture: Size
@@ -105,8 +107,8 @@ def fit_similarity(source: Points, target: Points) -> Transform:
 def align_points(image: Image, points: Points, target: Points, size: int) -> AlignedCrop:
     """Cut a ``size``×``size`` crop in which ``points`` (N×2, picture pixels) lie on ``target`` (N×2, crop pixels)."""
     transform = fit_similarity(points, target)
-    pixels = warp(image.rgb, transform, Size(size, size))
-    return AlignedCrop(pixels, transform, Size(image.width, image.height))
+    warped = warp(image.rgb, transform, Size(size, size))
+    return AlignedCrop(warped.pixels, warped.inside, transform, Size(image.width, image.height))
 
 
 def align(image: Image, face: Face, template: FaceTemplate, size: int) -> AlignedCrop:

@@ -20,7 +20,7 @@ from facecraft.faces.landmarks import five_points
 from facecraft.faces.selection import in_reading_order
 from facecraft.imaging.geometry import Box, Size, Transform
 from facecraft.imaging.image import Image
-from facecraft.imaging.resample import resize, warp
+from facecraft.imaging.resample import resize, resize_transform, warp
 
 Detect: TypeAlias = Callable[[Image], Sequence[Face]]
 """Finds upright faces in one pass: ``FaceDetector.detect``."""
@@ -34,6 +34,14 @@ _DETAIL = 1920
 _PORTRAIT = 0.22
 """A face of this fraction of the shorter side is the subject of a portrait: others are looked for less closely."""
 _TILE_OVERLAP = 0.25
+_CLOSE_UP = 256
+"""Side of the upright copy on which a finding is looked at again."""
+_CLOSE_ROOM = 2.2
+"""Side of the close-up in sides of the face."""
+_DOUBTFUL = 0.85
+"""A face with a lower score in the close-up may be upside down."""
+_SETTLED = 25.0
+"""Degrees by which detector and landmarker may differ about the roll."""
 _CUT = 0.02
 """A box this near to an inner edge of its tile (fraction of the tile) is cut: the neighbor has the whole face."""
 
@@ -77,8 +85,8 @@ def _reduced(image: Image, longer: int) -> _View:
     if scale == 1.0:
         return _View(image, Transform.identity())
     size = Size(max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    back = np.array([[image.width / size.width, 0.0, 0.0], [0.0, image.height / size.height, 0.0]])
-    return _View(Image(resize(image.rgb, size)), Transform(back))
+    there = resize_transform(Size(image.width, image.height), size)
+    return _View(Image(resize(image.rgb, size)), there.inverse())
 
 
 def _padded(view: _View) -> _View:
@@ -96,9 +104,9 @@ def _turned(view: _View, quarter: int) -> _View:
     height, width = view.image.height, view.image.width
     pixels = np.ascontiguousarray(np.rot90(view.image.rgb, -quarter))
     maps = {
-        1: [[0.0, 1.0, 0.0], [-1.0, 0.0, height]],
-        2: [[-1.0, 0.0, width], [0.0, -1.0, height]],
-        3: [[0.0, -1.0, width], [1.0, 0.0, 0.0]],
+        1: [[0.0, 1.0, 0.0], [-1.0, 0.0, height - 1]],
+        2: [[-1.0, 0.0, width - 1], [0.0, -1.0, height - 1]],
+        3: [[0.0, -1.0, width - 1], [1.0, 0.0, 0.0]],
     }
     return _View(Image(pixels), Transform(np.array(maps[quarter])).then(view.back))
 
@@ -110,7 +118,7 @@ def _tilted(view: _View, degrees: float) -> _View:
     there = Transform.similarity(
         scale=1.0, degrees=degrees, source=(width / 2, height / 2), target=(side / 2, side / 2)
     )
-    return _View(Image(warp(view.image.rgb, there, Size(side, side))), there.inverse().then(view.back))
+    return _View(Image(warp(view.image.rgb, there, Size(side, side)).pixels), there.inverse().then(view.back))
 
 
 def _tiles(view: _View, across: int) -> Iterator[_View]:
@@ -130,6 +138,11 @@ def _spans(length: int, side: float) -> list[tuple[int, int]]:
     count = math.ceil((length - side * _TILE_OVERLAP) / (side * (1 - _TILE_OVERLAP)) - 1e-6)
     starts = [round(i * (length - side) / (count - 1)) for i in range(count)]
     return [(start, min(length, round(start + side))) for start in starts]
+
+
+def _between(a: float, b: float) -> float:
+    """The turn from ``b`` to ``a`` in degrees, -180..180."""
+    return (a - b + 180.0) % 360.0 - 180.0
 
 
 def _same(a: Face, b: Face) -> bool:
@@ -159,12 +172,39 @@ class _Search:
         self.faces = _merged([*self.faces, *filter(None, map(self._verified, fresh))])
 
     def _verified(self, face: Face) -> Face | None:
+        """Look again at an upright close-up: the finding must show there too, and shows its direction."""
+        located = self._located(face)
+        if located is None:
+            return None
+        again = self._closest(located, located.roll)
+        if again is None or again.score < _DOUBTFUL:
+            # An upside-down face is often taken for an upright one, with less confidence.
+            turns = [self._closest(located, located.roll + degrees) for degrees in (180.0, 90.0, -90.0)]
+            again = max(filter(None, [again, *turns]), key=lambda f: f.score, default=None)
+        if again is None:
+            return None
+        if self._locate is None or abs(_between(again.roll, located.roll)) < _SETTLED:
+            return replace(again, dense=located.dense, landmarks=located.landmarks)
+        return self._located(again)
+
+    def _located(self, face: Face) -> Face | None:
         if self._locate is None:
             return face
         dense = self._locate(self._image, face)
         if dense is None or not _fits(dense, face):
             return None
         return face.with_dense(dense, five_points(dense))
+
+    def _closest(self, face: Face, roll: float) -> Face | None:
+        """What the last detector sees where ``face`` is when the picture is turned back by ``roll`` degrees."""
+        side = max(face.box.width, face.box.height)
+        middle = (_CLOSE_UP / 2, _CLOSE_UP / 2)
+        there = Transform.similarity(
+            scale=_CLOSE_UP / (side * _CLOSE_ROOM), degrees=-roll, source=face.box.center, target=middle
+        )
+        pixels = warp(self._image.rgb, there, Size(_CLOSE_UP, _CLOSE_UP)).pixels
+        seen = _View(Image(pixels), there.inverse()).faces(self._detect[-1])
+        return max((f for f in seen if f.box.iou(face.box) > 0.3), key=lambda f: f.score, default=None)
 
     @property
     def largest(self) -> float:

@@ -6,9 +6,9 @@ Each makes one pass over the picture at its own input size; scales, tiles and tu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,37 +16,24 @@ from numpy.typing import NDArray
 from facecraft.faces.face import Face
 from facecraft.faces.landmarks import dlib_landmarks, five_points, mouth_from_eyes
 from facecraft.faces.suppression import blend, suppress
-from facecraft.imaging.geometry import Box, Points, Size
+from facecraft.imaging.geometry import Box, Points, Size, Transform
 from facecraft.imaging.image import Image, Pixels
-from facecraft.imaging.resample import resize
+from facecraft.imaging.resample import fit, letterbox, resize_transform
+from facecraft.inference.dlib import DlibDetector, DlibShapePredictor
 from facecraft.inference.session import Session, Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class _Letterbox:
-    """A picture scaled into a black square or rectangle, and the numbers to undo it."""
-
-    pixels: Pixels
-    scale: float
-    left: int
-    top: int
-
-    def undo(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Map (..., 2) canvas coordinates to picture pixels."""
-        restored: NDArray[np.float64] = (points - np.array([self.left, self.top])) / self.scale
-        return restored
-
-
-def _letterbox(image: Image, canvas: Size, *, centered: bool, enlarge: bool) -> _Letterbox:
-    scale = min(canvas.width / image.width, canvas.height / image.height)
-    if not enlarge:
-        scale = min(scale, 1.0)
-    size = Size(max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    small = resize(image.rgb, size)
-    left, top = ((canvas.width - size.width) // 2, (canvas.height - size.height) // 2) if centered else (0, 0)
+def _in_corner(image: Image, canvas: Size) -> tuple[Pixels, Transform]:
+    """Put the picture, reduced when it must be, into the top left corner of a black canvas."""
+    small = fit(image.rgb, canvas)
+    height, width = small.shape[:2]
     pixels = np.zeros((canvas.height, canvas.width, 3), np.uint8)
-    pixels[top : top + size.height, left : left + size.width] = small
-    return _Letterbox(pixels, scale, left, top)
+    pixels[:height, :width] = small
+    return pixels, resize_transform(Size(image.width, image.height), Size(width, height))
+
+
+def _mapped(transform: Transform, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    return transform(points.reshape(-1, 2)).reshape(points.shape)
 
 
 def _face(corners: NDArray[np.float64], score: float, five: Points) -> Face:
@@ -111,12 +98,14 @@ class BlazeFace:
     def detect(self, image: Image) -> tuple[Face, ...]:
         """Return the faces that stand about upright, best score first."""
         side = self._variant.side
-        box = _letterbox(image, Size(side, side), centered=True, enlarge=True)
-        tensor = (box.pixels.astype(np.float32) / np.float32(127.5) - np.float32(1))[None]
+        pixels, there = letterbox(image.rgb, Size(side, side))
+        tensor = (pixels.astype(np.float32) / np.float32(127.5) - np.float32(1))[None]
         outputs = self._session.run({self._input: tensor})
-        return self._decode(outputs[self._variant.regressors][0], outputs[self._variant.logits][0, :, 0], box)
+        return self._decode(
+            outputs[self._variant.regressors][0], outputs[self._variant.logits][0, :, 0], there.inverse()
+        )
 
-    def _decode(self, regressors: Tensor, logits: Tensor, box: _Letterbox) -> tuple[Face, ...]:
+    def _decode(self, regressors: Tensor, logits: Tensor, back: Transform) -> tuple[Face, ...]:
         scores = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -100, 100)))
         strong = np.flatnonzero(scores >= self._min_score)
         if strong.size == 0:
@@ -128,7 +117,8 @@ class BlazeFace:
         keypoints = raw[:, 4:16].reshape(-1, 6, 2) + anchors[:, None]
         values = np.concatenate([boxes, keypoints.reshape(-1, 12)], axis=1)
         merged, best = blend(boxes, scores[strong], values, self._iou)
-        points = box.undo(merged.reshape(-1, 8, 2) * side)
+        # Fractions of the side count from the edge of the first pixel, pictures from its centre.
+        points = _mapped(back, merged.reshape(-1, 8, 2) * side - 0.5)
         return tuple(
             _face(p[:2], float(score), np.stack([p[2], p[3], p[4], *mouth_from_eyes(p[2], p[3], p[5])]))
             for p, score in zip(points, best, strict=True)
@@ -161,9 +151,9 @@ class YuNet:
 
     def detect(self, image: Image) -> tuple[Face, ...]:
         """Return the faces that stand about upright, best score first."""
-        box = _letterbox(image, self._canvas(image), centered=False, enlarge=False)
-        tensor = np.ascontiguousarray(box.pixels[:, :, ::-1].transpose(2, 0, 1)[None], dtype=np.float32)
-        return self._decode(self._session.run({self._input: tensor}), box)
+        pixels, there = _in_corner(image, self._canvas(image))
+        tensor = np.ascontiguousarray(pixels[:, :, ::-1].transpose(2, 0, 1)[None], dtype=np.float32)
+        return self._decode(self._session.run({self._input: tensor}), Size(*pixels.shape[1::-1]), there.inverse())
 
     def _canvas(self, image: Image) -> Size:
         if self._width is not None and self._height is not None:
@@ -175,26 +165,25 @@ class YuNet:
 
         return Size(self._width or up(image.width), self._height or up(image.height))
 
-    def _decode(self, outputs: Mapping[str, Tensor], box: _Letterbox) -> tuple[Face, ...]:
-        height, width = box.pixels.shape[:2]
-        parts = [self._decode_stride(outputs, stride, Size(width // stride, height // stride)) for stride in _STRIDES]
+    def _decode(self, outputs: Mapping[str, Tensor], canvas: Size, back: Transform) -> tuple[Face, ...]:
+        parts = [self._decode_stride(outputs, stride, canvas.width // stride) for stride in _STRIDES]
         values = np.concatenate([part[0] for part in parts])
         scores = np.concatenate([part[1] for part in parts])
         if scores.size > self._keep:
             best = np.argsort(-scores, kind="stable")[: self._keep]
             values, scores = values[best], scores[best]
         kept = suppress(values[:, :4], scores, self._iou)
-        points = box.undo(values[kept].reshape(-1, 7, 2))
+        points = _mapped(back, values[kept].reshape(-1, 7, 2))
         return tuple(_face(p[:2], float(score), p[2:]) for p, score in zip(points, scores[kept], strict=True))
 
     def _decode_stride(
-        self, outputs: Mapping[str, Tensor], stride: int, cells: Size
+        self, outputs: Mapping[str, Tensor], stride: int, across: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return N×14 canvas pixels (box corners, five points) and N scores of the cells above the threshold."""
         likelihood = np.clip(outputs[f"cls_{stride}"], 0, 1) * np.clip(outputs[f"obj_{stride}"], 0, 1)
         scores = np.sqrt(likelihood.astype(np.float64).reshape(-1))
         strong = np.flatnonzero(scores >= self._min_score)
-        corner = np.stack([strong % cells.width, strong // cells.width], axis=1).astype(np.float64)
+        corner = np.stack([strong % across, strong // across], axis=1).astype(np.float64)
         raw = outputs[f"bbox_{stride}"].reshape(-1, 4)[strong].astype(np.float64)
         five = outputs[f"kps_{stride}"].reshape(-1, 5, 2)[strong].astype(np.float64)
         center, half = (corner + raw[:, :2]) * stride, np.exp(raw[:, 2:]) * stride / 2
@@ -203,22 +192,6 @@ class YuNet:
 
 
 # --- dlib -----------------------------------------------------------------------------------------------------------
-
-
-class DlibFaceFinder(Protocol):
-    """What :class:`DlibHog` needs of dlib; :mod:`facecraft.inference.dlib` has it."""
-
-    def detect(self, rgb: Pixels, upsample: int) -> list[tuple[Box, float]]:
-        """Return boxes and scores (about 0..3, higher is surer)."""
-        ...
-
-
-class DlibPointFinder(Protocol):
-    """A dlib shape predictor; :mod:`facecraft.inference.dlib` has it."""
-
-    def predict(self, rgb: Pixels, box: Box) -> NDArray[np.float64]:
-        """Return N×2 points in pixels."""
-        ...
 
 
 # The five landmarks in dlib's HOG box, as fractions of its side: the mean over upright frontal faces.
@@ -236,8 +209,8 @@ class DlibHog:
 
     def __init__(
         self,
-        finder: DlibFaceFinder,
-        points: DlibPointFinder | None = None,
+        finder: DlibDetector,
+        points: DlibShapePredictor | None = None,
         *,
         min_score: float = 0.0,
         upsample: int = 0,
@@ -248,18 +221,16 @@ class DlibHog:
 
     def detect(self, image: Image) -> tuple[Face, ...]:
         """Return the upright frontal faces, best score first."""
-        scale = min(1.0, self._max_side / max(image.width, image.height))
-        size = Size(max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        rgb = np.ascontiguousarray(image.rgb if scale == 1.0 else resize(image.rgb, size))
-        found = [(box, 1 - float(np.exp(-max(0.0, score)))) for box, score in self._finder.detect(rgb, self._upsample)]
+        rgb = np.ascontiguousarray(fit(image.rgb, Size(self._max_side, self._max_side)))
+        there = resize_transform(Size(image.width, image.height), Size(*rgb.shape[1::-1]))
+        found = [(box, 1 - math.exp(-max(0.0, score))) for box, score in self._finder.detect(rgb, self._upsample)]
         strong = sorted((pair for pair in found if pair[1] >= self._min_score), key=lambda pair: -pair[1])
-        return tuple(self._face(rgb, box, score, scale) for box, score in strong)
+        return tuple(self._face(rgb, box, score, there.inverse()) for box, score in strong)
 
-    def _face(self, rgb: Pixels, box: Box, score: float, scale: float) -> Face:
+    def _face(self, rgb: Pixels, box: Box, score: float, back: Transform) -> Face:
         if self._points is None:
             five = np.array(_HOG_FIVE) * [box.width, box.height] + [box.x1, box.y1]
         else:
-            points = self._points.predict(rgb, box)
-            five = five_points(dlib_landmarks(points, 1.0))
+            five = five_points(dlib_landmarks(self._points.predict(rgb, box), score))
         corners = np.array([[box.x1, box.y1], [box.x2, box.y2]])
-        return _face(corners / scale, score, five / scale)
+        return _face(back(corners), score, back(five))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,8 @@ from facecraft.faces.face import Face
 from facecraft.faces.landmarks import MESH_NOSE_BASE
 from facecraft.imaging.geometry import Points
 from facecraft.imaging.image import Image, Pixels
+from facecraft.inference.dlib import CHIP_SIDE, DESCRIPTOR_LENGTH, DlibDescriptorNet
 
-_SIDE = 150
 _PADDING = 0.25
 """dlib's own padding around the mean face."""
 
@@ -41,16 +40,8 @@ _MEAN_LANDMARKS = (
 )
 
 
-class DlibDescriptorNet(Protocol):
-    """dlib's face recognition network; :mod:`facecraft.inference.dlib` has it."""
-
-    def compute(self, rgb_chips: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return N×128 descriptors of N×150×150×3 aligned chips."""
-        ...
-
-
 def _in_chip(points: tuple[tuple[float, float], ...]) -> Points:
-    return (np.array(points, np.float64) + _PADDING) / (2 * _PADDING + 1) * _SIDE
+    return (np.array(points, np.float64) + _PADDING) / (2 * _PADDING + 1) * CHIP_SIDE
 
 
 def dlib_chip(image: Image, face: Face) -> Pixels:
@@ -68,7 +59,7 @@ def dlib_chip(image: Image, face: Face) -> Pixels:
         points, target = dense.points[:, :2], _MEAN_FIVE
     else:
         points, target = face.landmarks, _MEAN_LANDMARKS
-    return align_points(image, points, _in_chip(target), _SIDE).pixels
+    return align_points(image, points, _in_chip(target), CHIP_SIDE).pixels
 
 
 class DlibDescriptor:
@@ -90,7 +81,7 @@ class DlibDescriptor:
     def embed(self, image: Image, faces: Sequence[Face]) -> NDArray[np.float32]:
         """Return N×128 float32 unit vectors, one for each face. Raises InferenceError when one has no length."""
         if not faces:
-            return np.zeros((0, 128), np.float32)
+            return np.zeros((0, DESCRIPTOR_LENGTH), np.float32)
         raw = np.asarray(self._network.compute(np.stack([dlib_chip(image, face) for face in faces])), np.float32)
         lengths = np.linalg.norm(raw, axis=1, keepdims=True)
         if not np.all(lengths > 0):

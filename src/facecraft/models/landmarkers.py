@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +10,9 @@ from numpy.typing import NDArray
 from facecraft.faces.face import DenseLandmarks, Face
 from facecraft.faces.landmarks import MESH_LEFT_EYE, MESH_RIGHT_EYE, dlib_landmarks
 from facecraft.imaging.geometry import Box, Points, Size, Transform
-from facecraft.imaging.image import Image, Pixels
+from facecraft.imaging.image import Image
 from facecraft.imaging.resample import warp
+from facecraft.inference.dlib import DlibShapePredictor
 from facecraft.inference.session import Session
 
 _SIDE = 192
@@ -54,11 +54,11 @@ class FaceMesh:
         return DenseLandmarks("mesh468", points, presence)
 
     def _run(self, image: Image, to_crop: Transform) -> tuple[NDArray[np.float64], float]:
-        crop = warp(image.rgb, to_crop, Size(_SIDE, _SIDE))
+        crop = warp(image.rgb, to_crop, Size(_SIDE, _SIDE)).pixels
         outputs = self._session.run({self._input: (crop.astype(np.float32) / np.float32(255))[None]})
         mesh = outputs[self._mesh].reshape(-1, 3).astype(np.float64)
         presence = 1 / (1 + math.exp(-max(-100.0, min(100.0, float(outputs[self._presence].reshape(-1)[0])))))
-        return np.column_stack([to_crop.inverse()(mesh[:, :2]), mesh[:, 2] / to_crop.scale]), presence
+        return np.column_stack([to_crop.inverse()(mesh[:, :2] - 0.5), mesh[:, 2] / to_crop.scale]), presence
 
     def _first_region(self, face: Face) -> Transform:
         side = max(face.box.width, face.box.height) * _ROOM
@@ -74,16 +74,8 @@ class FaceMesh:
         return self._region((float(center[0]), float(center[1])), float((high - low).max()) * _ROOM, degrees)
 
     def _region(self, center: tuple[float, float], side: float, degrees: float) -> Transform:
-        middle = (_SIDE / 2, _SIDE / 2)
+        middle = ((_SIDE - 1) / 2, (_SIDE - 1) / 2)
         return Transform.similarity(scale=_SIDE / max(side, 1.0), degrees=-degrees, source=center, target=middle)
-
-
-class DlibPointFinder(Protocol):
-    """A dlib shape predictor; :mod:`facecraft.inference.dlib` has it."""
-
-    def predict(self, rgb: Pixels, box: Box) -> NDArray[np.float64]:
-        """Return N×2 points in pixels."""
-        ...
 
 
 class DlibPredictor:
@@ -95,7 +87,7 @@ class DlibPredictor:
     It has no presence score: the score of the face is passed on.
     """
 
-    def __init__(self, predictor: DlibPointFinder, *, side: int = 256) -> None:
+    def __init__(self, predictor: DlibShapePredictor, *, side: int = 256) -> None:
         self._predictor, self._side = predictor, side
 
     def locate(self, image: Image, face: Face) -> DenseLandmarks | None:
@@ -110,7 +102,7 @@ class DlibPredictor:
             source=(float(center[0]), float(center[1])),
             target=(self._side / 2, self._side / 2),
         )
-        crop = warp(image.rgb, upright, Size(self._side, self._side))
+        crop = warp(image.rgb, upright, Size(self._side, self._side)).pixels
         half = 1.25 * extent * upright.scale
         middle = self._side / 2
         points = self._predictor.predict(crop, Box(middle - half, middle - half, middle + half, middle + half))
