@@ -1,0 +1,34 @@
+"""Bytes to pixels and back: what a file is, what it would cost, its pixels upright in sRGB, and four output formats."""
+
+from facecraft.imaging.codecs.decode import Probe, decode, decode_file, probe
+from facecraft.imaging.codecs.encode import (
+    Encoded,
+    EncodeOptions,
+    JpegResult,
+    OutputFormat,
+    encode,
+    encode_avif,
+    encode_jpeg,
+    encode_jpeg_under,
+    encode_webp,
+)
+from facecraft.imaging.codecs.png import encode_png
+from facecraft.imaging.codecs.sniff import sniff
+
+__all__ = [
+    "EncodeOptions",
+    "Encoded",
+    "JpegResult",
+    "OutputFormat",
+    "Probe",
+    "decode",
+    "decode_file",
+    "encode",
+    "encode_avif",
+    "encode_jpeg",
+    "encode_jpeg_under",
+    "encode_png",
+    "encode_webp",
+    "probe",
+    "sniff",
+]

@@ -1,0 +1,219 @@
+"""From pixels to the bytes of a file. No output carries metadata: no EXIF, GPS, XMP, profile, comment or time."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+import cv2
+import numpy as np
+from PIL import Image as PilImage
+from PIL import features
+from pydantic import Field
+
+from facecraft.errors import InvalidOptionError, UnsupportedFormatError
+from facecraft.imaging.codecs.png import encode_png
+from facecraft.imaging.geometry import Size
+from facecraft.imaging.image import Pixels
+from facecraft.imaging.resample import resize
+from facecraft.options import Options
+
+KILOBYTE = 1024
+"""Bytes in the kilobyte of a budget: the rule that a directory photo has at most 100 KB counts in 1024."""
+
+_MAX_ENCODES = 8
+_SMALLEST_SIDE = 16
+
+
+class OutputFormat(StrEnum):
+    """A format a finished picture can be written in."""
+
+    PNG = "png"
+    JPEG = "jpeg"
+    WEBP = "webp"
+    AVIF = "avif"
+
+    @property
+    def media_type(self) -> str:
+        return f"image/{self.value}"
+
+    @property
+    def suffix(self) -> str:
+        """The ending of a file name, with its dot."""
+        return ".jpg" if self is OutputFormat.JPEG else f".{self.value}"
+
+
+Quality = Annotated[int, Field(ge=1, le=100)]
+
+
+class EncodeOptions(Options):
+    """How finished pictures are written."""
+
+    dpi: Annotated[int, Field(ge=1, le=2400)] = 300
+    """Dots per inch written into PNG and JPEG files (WebP and AVIF have no place for it)."""
+    png_level: Annotated[int, Field(ge=1, le=9)] = 1
+    """PNG compression from 1 (fast) to 9 (small); never changes a pixel."""
+    jpeg_quality: Quality = 92
+    """The best JPEG quality to use."""
+    jpeg_min_quality: Quality = 50
+    """The lowest JPEG quality the size limit may lead to before the picture is made smaller instead."""
+    jpeg_max_kb: Annotated[int, Field(ge=0, le=100_000)] = 99
+    """The largest JPEG file in kilobytes of 1024 bytes; 0 means no limit."""
+    jpeg_min_scale: Annotated[float, Field(ge=0.1, le=1.0, allow_inf_nan=False)] = 0.5
+    """How far a JPEG may be scaled down to stay below its size limit; 1 forbids it."""
+    webp_quality: Quality = 90
+    """WebP quality."""
+    avif_quality: Quality = 75
+    """AVIF quality."""
+
+
+@dataclass(frozen=True, slots=True)
+class JpegResult:
+    """A JPEG made under a byte budget. ``fits`` is False when the budget was missed at the lowest settings."""
+
+    data: bytes
+    quality: int
+    scale: float
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A finished file. ``quality`` is None for PNG; ``scale`` below 1 and ``fits`` concern the JPEG byte budget."""
+
+    data: bytes
+    format: OutputFormat
+    size: Size
+    quality: int | None = None
+    scale: float = 1.0
+    fits: bool = True
+
+
+def encode(pixels: Pixels, format: OutputFormat, options: EncodeOptions | None = None) -> Encoded:  # noqa: A002
+    """Write H×W×3|4 uint8 ``pixels`` as ``format``. JPEG has no alpha: compose RGBA on a background first.
+
+    Raises InvalidOptionError for RGBA as JPEG and UnsupportedFormatError for AVIF where Pillow lacks it.
+    """
+    options = options or EncodeOptions()
+    size = Size(int(pixels.shape[1]), int(pixels.shape[0]))
+    match format:
+        case OutputFormat.PNG:
+            return Encoded(encode_png(pixels, dpi=options.dpi, level=options.png_level), format, size)
+        case OutputFormat.WEBP:
+            return Encoded(encode_webp(pixels, quality=options.webp_quality), format, size, options.webp_quality)
+        case OutputFormat.AVIF:
+            return Encoded(encode_avif(pixels, quality=options.avif_quality), format, size, options.avif_quality)
+        case OutputFormat.JPEG if options.jpeg_max_kb == 0:
+            quality = options.jpeg_quality
+            return Encoded(encode_jpeg(pixels, quality=quality, dpi=options.dpi), format, size, quality)
+        case OutputFormat.JPEG:
+            found = encode_jpeg_under(
+                pixels,
+                max_bytes=options.jpeg_max_kb * KILOBYTE,
+                quality=options.jpeg_quality,
+                min_quality=min(options.jpeg_min_quality, options.jpeg_quality),
+                min_scale=options.jpeg_min_scale,
+                dpi=options.dpi,
+            )
+            return Encoded(found.data, format, _scaled(size, found.scale), found.quality, found.scale, found.fits)
+
+
+def encode_jpeg(
+    pixels: Pixels, *, quality: int = 92, dpi: int = 300, subsampling: str | None = None, optimize: bool = False
+) -> bytes:
+    """Write H×W×3 ``pixels`` as a baseline JPEG.
+
+    ``subsampling`` is 4:4:4, 4:2:2 or 4:2:0; by default colour is kept at full resolution from quality 90 on.
+    ``optimize`` makes the file a few percent smaller in twice the time. Raises InvalidOptionError for RGBA.
+    """
+    if pixels.shape[2] != 3:
+        raise InvalidOptionError("A JPEG has no transparency.", hint="Choose a background colour, or PNG or WebP.")
+    out = io.BytesIO()
+    PilImage.fromarray(pixels).save(
+        out,
+        "JPEG",
+        quality=quality,
+        dpi=(dpi, dpi),
+        subsampling=subsampling or ("4:4:4" if quality >= 90 else "4:2:0"),
+        optimize=optimize,
+    )
+    return out.getvalue()
+
+
+def encode_jpeg_under(
+    pixels: Pixels,
+    *,
+    max_bytes: int = 99 * KILOBYTE,
+    quality: int = 92,
+    min_quality: int = 50,
+    min_scale: float = 0.5,
+    dpi: int = 300,
+) -> JpegResult:
+    """Write the best JPEG of at most ``max_bytes``: bisection over quality first, then smaller pictures.
+
+    Everything happens in memory, in at most eight encodes. When even ``min_quality`` at ``min_scale`` is too large,
+    that smallest file is returned with ``fits`` False.
+    """
+    data = encode_jpeg(pixels, quality=quality, dpi=dpi)
+    if len(data) <= max_bytes:
+        return JpegResult(data, quality, 1.0, fits=True)
+
+    best: JpegResult | None = None
+    low, high = min_quality, quality - 1  # the answer, if there is one, lies here
+    used = 1
+    smallest = data
+    while low <= high and used < _MAX_ENCODES:
+        # Asking first for the lowest quality would waste an encode on most pictures; the middle is asked instead.
+        middle = (low + high + 1) // 2
+        data = encode_jpeg(pixels, quality=middle, dpi=dpi, optimize=True)
+        used += 1
+        if len(data) <= max_bytes:
+            best, low = JpegResult(data, middle, 1.0, fits=True), middle + 1
+        else:
+            high, smallest = middle - 1, data
+    if best is not None:
+        return best
+
+    size = Size(int(pixels.shape[1]), int(pixels.shape[0]))
+    floor = max(min_scale, _SMALLEST_SIDE / min(size.width, size.height))
+    scale = 1.0
+    while scale > floor:
+        # Bytes grow a little slower than pixels do: aim somewhat below the square root.
+        scale = max(floor, scale * min(0.95, 0.97 * math.sqrt(max_bytes / len(smallest))))
+        smallest = encode_jpeg(resize(pixels, _scaled(size, scale)), quality=min_quality, dpi=dpi, optimize=True)
+        used += 1
+        if len(smallest) <= max_bytes:
+            return JpegResult(smallest, min_quality, scale, fits=True)
+        if used >= _MAX_ENCODES + 2:
+            break
+    return JpegResult(smallest, min_quality, scale, fits=False)
+
+
+def encode_webp(pixels: Pixels, *, quality: int = 90, lossless: bool = False) -> bytes:
+    """Write H×W×3|4 ``pixels`` as WebP; alpha is kept exactly, hidden colour zeroed."""
+    out = io.BytesIO()
+    PilImage.fromarray(_hidden_zeroed(pixels)).save(out, "WEBP", quality=quality, method=2, lossless=lossless)
+    return out.getvalue()
+
+
+def encode_avif(pixels: Pixels, *, quality: int = 75) -> bytes:
+    """Write H×W×3|4 ``pixels`` as AVIF. Raises UnsupportedFormatError where Pillow was built without it."""
+    if not features.check("avif"):
+        raise UnsupportedFormatError("This build of Pillow cannot write AVIF.", hint="Choose WebP, PNG or JPEG.")
+    out = io.BytesIO()
+    PilImage.fromarray(_hidden_zeroed(pixels)).save(out, "AVIF", quality=quality, speed=8)
+    return out.getvalue()
+
+
+def _hidden_zeroed(pixels: Pixels) -> Pixels:
+    if pixels.shape[2] == 3:
+        return pixels
+    pixels = np.ascontiguousarray(pixels)
+    return np.asarray(cv2.bitwise_and(pixels, pixels, mask=pixels[:, :, 3]), np.uint8)
+
+
+def _scaled(size: Size, scale: float) -> Size:
+    return Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
