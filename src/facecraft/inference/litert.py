@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facecraft.errors import DeviceMemoryError, InferenceError, ModelLoadError, RuntimeMissingError
+from facecraft.errors import DeviceMemoryError, InferenceError, ModelLoadError
 from facecraft.inference.devices import cpu_count
+from facecraft.inference.runtimes import LITERT
 from facecraft.inference.session import Tensor, TensorSpec, check_inputs, closed_error
 
 if TYPE_CHECKING:
@@ -133,11 +134,7 @@ class LiteRtSession:
         try:
             from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415  slow to import
         except ImportError as error:
-            raise RuntimeMissingError(
-                f"{self._name} needs LiteRT, which is not installed.",
-                hint="pip install ai-edge-litert",
-                detail=str(error),
-            ) from error
+            raise LITERT.missing(self._name, error) from error
         try:
             # All interpreters share the one copy of the bytes.
             interpreter = Interpreter(model_content=self._content, num_threads=threads)

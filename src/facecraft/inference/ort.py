@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from facecraft.errors import ProviderUnavailableError, RuntimeMissingError
+from facecraft.inference.runtimes import ONNX
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -29,11 +30,7 @@ def load(network: str) -> ModuleType:
     try:
         import onnxruntime  # noqa: PLC0415  slow to import, and not needed by the starter models
     except ImportError as error:
-        raise RuntimeMissingError(
-            f"{network} needs ONNX Runtime, which is not installed.",
-            hint="pip install 'facecraft[cpu]', or 'facecraft[gpu]' on a machine with an NVIDIA GPU",
-            detail=str(error),
-        ) from error
+        raise ONNX.missing(network, error) from error
     onnxruntime.set_default_logger_severity(_QUIET)
     runtime: ModuleType = onnxruntime
     return runtime

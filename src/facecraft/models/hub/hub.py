@@ -1,0 +1,221 @@
+"""`ModelHub`: the one place where a wish becomes an adapter."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import TypeVar
+
+import numpy as np
+
+from facecraft.catalog.catalog import Catalog
+from facecraft.catalog.spec import ModelSpec, Task
+from facecraft.catalog.store import ModelStore
+from facecraft.errors import FacecraftError, InvalidOptionError, ModelNotInstalledError
+from facecraft.faces.face import Face
+from facecraft.imaging.geometry import Box
+from facecraft.imaging.image import Image
+from facecraft.inference.devices import Resolution
+from facecraft.inference.pool import SessionPool
+from facecraft.models.hub.architectures import (
+    ARCHITECTURES,
+    DETECTORS,
+    EMBEDDERS,
+    LANDMARKERS,
+    RESTORERS,
+    SEGMENTERS,
+    Build,
+)
+from facecraft.models.hub.named import NamedDetector, NamedEmbedder, NamedLandmarker, NamedRestorer, NamedSegmenter
+from facecraft.models.hub.networks import RUNTIMES, Networks
+
+AUTO = "auto"
+PORTRAIT_TASKS = (Task.FACE_DETECTION, Task.MATTING)
+"""What a portrait cannot be made without."""
+_ADVISED_PACKS = ("starter", "standard")
+_BLANK_SIDE = 512
+
+AdapterT = TypeVar("AdapterT")
+_Adapter = NamedDetector | NamedLandmarker | NamedSegmenter | NamedEmbedder | NamedRestorer
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One model really run once on a blank picture: how long it took, or why it did not run."""
+
+    model_id: str
+    milliseconds: float
+    error: FacecraftError | None = None
+
+
+class ModelHub:
+    """Adapters by kind of work. Networks are loaded when they are first used, through the pool.
+
+    Every accessor takes ``auto`` (the best model of the task that is installed, permitted by the licence policy and
+    whose runtime is here, in the order of the catalogue) or a catalogue id (that model or an error). They raise
+    UnknownModelError, InvalidOptionError (a model of another task), ModelNotInstalledError, LicenseNotAcceptedError,
+    ModelIntegrityError and RuntimeMissingError, each with the command that helps. ``threads`` is how many threads one
+    network uses on the CPU; None: the cores of this process.
+    """
+
+    def __init__(
+        self, catalog: Catalog, store: ModelStore, pool: SessionPool, device: Resolution, *, threads: int | None = None
+    ) -> None:
+        self._catalog, self._store, self._pool = catalog, store, pool
+        self._networks = Networks(store, pool, device.device, threads)
+        self._adapters: dict[str, object] = {}
+        self._lock = Lock()
+
+    def detectors(self, choice: str = AUTO) -> tuple[NamedDetector, ...]:
+        """Return the face detectors to use together, the one for small faces first.
+
+        With ``auto`` a model that names a companion in the catalogue (BlazeFace for far faces and for near ones) brings
+        it along when it is installed, too; an id stands for that model alone.
+        """
+        specs = [self._choose(Task.FACE_DETECTION, choice)]
+        companion = specs[0].parameters.get("companion")
+        if choice == AUTO and isinstance(companion, str) and self._store.usable(companion):
+            specs.append(self._catalog.get(companion))
+        return tuple(NamedDetector(spec.id, self._build(spec, DETECTORS)) for spec in specs)
+
+    def landmarker(self, choice: str = AUTO) -> NamedLandmarker | None:
+        """Return the landmarker, or None when ``choice`` is ``auto`` and none is installed."""
+        try:
+            spec = self._choose(Task.FACE_LANDMARKS, choice)
+        except ModelNotInstalledError:
+            if choice == AUTO:
+                return None
+            raise
+        return NamedLandmarker(spec.id, self._build(spec, LANDMARKERS))
+
+    def segmenter(self, choice: str = AUTO) -> NamedSegmenter:
+        """Return the network that tells the person from the background."""
+        spec = self._choose(Task.MATTING, choice)
+        return NamedSegmenter(spec.id, self._build(spec, SEGMENTERS))
+
+    def embedder(self, choice: str = AUTO) -> NamedEmbedder:
+        """Return the network that turns faces into vectors."""
+        spec = self._choose(Task.FACE_RECOGNITION, choice)
+        return NamedEmbedder(spec.id, self._build(spec, EMBEDDERS))
+
+    def restorer(self, choice: str = AUTO) -> NamedRestorer:
+        """Return the network that restores faces."""
+        spec = self._choose(Task.FACE_RESTORATION, choice)
+        return NamedRestorer(spec.id, self._build(spec, RESTORERS))
+
+    def used(self) -> tuple[str, ...]:
+        """Return the ids of all models that have run since the pool was opened, sorted."""
+        return tuple(sorted(key for key, state in self._pool.states().items() if state.runs))
+
+    def warm(self, ids: Iterable[str]) -> None:
+        """Load the models of these ids and run each once. Raises the first error."""
+        for model_id in ids:
+            self._try(model_id)
+
+    def probe(self, tasks: Iterable[Task] = PORTRAIT_TASKS) -> tuple[Probe, ...]:
+        """Really run every model that ``auto`` means for ``tasks`` once, on a blank picture; never raises for one.
+
+        A task without a usable model is reported under the name of the task.
+        """
+        return tuple(probe for task in tasks for probe in self._probe(task))
+
+    def _probe(self, task: Task) -> Iterator[Probe]:
+        try:
+            spec = self._choose(task, AUTO)
+        except FacecraftError as error:
+            yield Probe(str(task), 0.0, error)
+            return
+        companion = spec.parameters.get("companion")
+        ids = [spec.id, companion] if isinstance(companion, str) and self._store.usable(companion) else [spec.id]
+        for model_id in ids:
+            start = time.perf_counter()
+            try:
+                self._try(model_id)
+            except FacecraftError as error:
+                yield Probe(model_id, (time.perf_counter() - start) * 1000, error)
+            else:
+                yield Probe(model_id, (time.perf_counter() - start) * 1000)
+
+    def _try(self, model_id: str) -> None:
+        """Run one model on a grey picture in whose middle a face is claimed."""
+        blank = Image(np.full((_BLANK_SIDE, _BLANK_SIDE, 3), 128, np.uint8))
+        side = _BLANK_SIDE
+        five = np.array([[0.4, 0.42], [0.6, 0.42], [0.5, 0.53], [0.42, 0.63], [0.58, 0.63]]) * side
+        face = Face(Box(0.3 * side, 0.3 * side, 0.7 * side, 0.7 * side), 1.0, five)
+        runs: Mapping[Task, Callable[[], object]] = {
+            Task.FACE_DETECTION: lambda: [each.detect(blank) for each in self.detectors(model_id)],
+            Task.FACE_LANDMARKS: lambda: (found := self.landmarker(model_id)) and found.locate(blank, face),
+            Task.MATTING: lambda: self.segmenter(model_id).segment(blank),
+            Task.FACE_RECOGNITION: lambda: self.embedder(model_id).embed(blank, [face]),
+            Task.FACE_RESTORATION: lambda: self.restorer(model_id).restore(blank.rgb, 0.5),
+        }
+        spec = self._catalog.get(model_id)
+        run = runs.get(spec.task)
+        if run is None:
+            raise self._unsupported(spec)
+        run()
+
+    def _choose(self, task: Task, choice: str) -> ModelSpec:
+        if choice == AUTO:
+            return self._best(task)
+        spec = self._catalog.get(choice)
+        if spec.task is not task:
+            raise InvalidOptionError(
+                f"{spec.id} is a model for {spec.task}, not for {task}.", hint=f"See `facecraft models list {task}`."
+            )
+        if spec.architecture not in ARCHITECTURES[task]:
+            raise self._unsupported(spec)
+        self._require(spec)
+        return spec
+
+    def _best(self, task: Task) -> ModelSpec:
+        known = [spec for spec in self._catalog.auto(task) if spec.architecture in ARCHITECTURES[task]]
+        for spec in known:
+            if self._networks.runs(spec) and self._store.usable(spec.id):
+                return spec
+        # Nothing can run. A model whose file is here is a better reason than one that was never wanted.
+        for spec in known:
+            if not spec.builtin and self._store.installed(spec.id):
+                self._require(spec)
+        raise ModelNotInstalledError(f"No model for {task} is installed.", hint=self._advice(known))
+
+    def _require(self, spec: ModelSpec) -> None:
+        """Raise the error that keeps ``spec`` from being used, if any."""
+        for needed in self._catalog.with_requirements([spec]):
+            if not needed.builtin:
+                self._store.path(needed.id)
+            if not self._networks.runs(needed):
+                raise RUNTIMES[needed.runtime].missing(needed.id)
+
+    def _advice(self, known: list[ModelSpec]) -> str | None:
+        for pack in _ADVISED_PACKS:
+            if any(pack in spec.packs for spec in known):
+                return f"facecraft models install {pack}"
+        files = [spec for spec in known if not spec.builtin]
+        if not files:
+            return None
+        free = next((spec for spec in files if spec.commercial), None)
+        return f"facecraft models install {free.id if free else files[0].id + ' --accept-license'}"
+
+    def _unsupported(self, spec: ModelSpec) -> InvalidOptionError:
+        names = (
+            [each.id for each in self._catalog.auto(spec.task) if each.architecture in ARCHITECTURES[spec.task]]
+            if spec.task in ARCHITECTURES
+            else []
+        )
+        return InvalidOptionError(
+            f"This version has no adapter for {spec.id} ({spec.architecture}).",
+            hint=f"Use {', '.join(names[:3])}." if names else None,
+        )
+
+    def _build(self, spec: ModelSpec, builders: Mapping[str, Build[AdapterT]]) -> AdapterT:
+        """Return the adapter of ``spec``; the first call loads the network to learn its inputs."""
+        with self._lock:
+            known = self._adapters.get(spec.id)
+        if known is None:
+            known = builders[spec.architecture](spec, self._networks)
+            with self._lock:
+                self._adapters[spec.id] = known
+        return known  # type: ignore[return-value]  # each id has one task and so one kind of adapter
