@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from facecraft.errors import FacecraftError, InputError, NoFaceFoundError
     from facecraft.faces.face import Face
     from facecraft.faces.selection import FacePolicy
+    from facecraft.imaging.codecs import OutputFormat
     from facecraft.imaging.image import Image, Mask
-    from facecraft.pipelines.encode import Format
     from facecraft.pipelines.pipeline import Pipeline, Step
     from facecraft.pipelines.presets import CutoutPresetOptions, PortraitOptions
     from facecraft.pipelines.report import Report
@@ -34,10 +34,10 @@ _HOMES = {
     "Face": "faces.face",
     "FacePolicy": "faces.selection",
     "FacecraftError": "errors",
-    "Format": "pipelines.encode",
     "Image": "imaging.image",
     "InputError": "errors",
     "Mask": "imaging.image",
+    "OutputFormat": "imaging.codecs",
     "NoFaceFoundError": "errors",
     "Pipeline": "pipelines.pipeline",
     "PortraitOptions": "pipelines.presets",
@@ -50,8 +50,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "CancelToken", "CutoutPresetOptions", "DetectOptions", "Face", "FacePolicy", "FacecraftError", "Format", "Image",
-    "InputError", "Mask", "NoFaceFoundError", "Pipeline", "PortraitOptions", "ProgressEvent", "Report", "Result",
+    "CancelToken", "CutoutPresetOptions", "DetectOptions", "Face", "FacePolicy", "FacecraftError",  "Image",
+    "InputError", "Mask", "NoFaceFoundError", "OutputFormat", "Pipeline", "PortraitOptions", "ProgressEvent", "Report", "Result",
     "Settings", "Step", "Studio",
 ]  # fmt: skip
 

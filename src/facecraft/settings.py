@@ -16,7 +16,7 @@ import platformdirs
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from facecraft.catalog.spec import LicensePolicy
+from facecraft.catalog.licenses import LicensePolicy
 from facecraft.errors import ConfigurationError
 from facecraft.imaging.image import Limits
 from facecraft.options import Fraction, Side
@@ -92,8 +92,8 @@ class Settings(BaseSettings):
     """Where networks run: auto, cpu, cuda or cuda:N. A GPU asked for by name that is not there is an error."""
     offline: bool = False
     """Forbid every download."""
-    license_policy: LicensePolicy = LicensePolicy.ACCEPTED
-    """Which models may be used: ``accepted`` (non-commercial ones after their licence was accepted) or
+    license_policy: LicensePolicy = LicensePolicy.ANY_ACCEPTED
+    """Which models may be used: ``any-accepted`` (non-commercial ones after their licence was accepted) or
     ``commercial`` (non-commercial ones never)."""
     model_memory_mb: Annotated[int, Field(ge=64)] = 4096
     """Memory that loaded models may take together; the least recently used are closed beyond it."""

@@ -17,12 +17,13 @@ from facecraft.catalog.store import ModelStore
 from facecraft.errors import ImageDecodeError
 from facecraft.faces.selection import FacePolicy
 from facecraft.imaging import codecs
+from facecraft.imaging.codecs import Encoded, OutputFormat
 from facecraft.imaging.geometry import Size
 from facecraft.imaging.image import Image
 from facecraft.inference.devices import Resolution, resolve
 from facecraft.inference.pool import SessionPool
 from facecraft.models.hub import ModelHub
-from facecraft.pipelines.encode import Composition, Format, Output, compose, encode
+from facecraft.pipelines.encode import Composition, compose, encode
 from facecraft.pipelines.pipeline import Pipeline, StageTime
 from facecraft.pipelines.pipeline import run as run_pipeline
 from facecraft.pipelines.presets import CutoutPresetOptions, PortraitOptions, Preset
@@ -56,7 +57,7 @@ Picture: TypeAlias = Image | bytes | str | Path | NDArray[np.uint8] | ArrayLike
 class Result:
     """A finished picture: its files in memory and the report of how they came about."""
 
-    outputs: tuple[Output, ...]
+    outputs: tuple[Encoded, ...]
     report: Report
     composition: Composition
 
@@ -81,14 +82,14 @@ class Result:
         base = Path(stem)
         records = []
         for output, record in zip(self.outputs, self.report.outputs, strict=True):
-            path = base.with_name(f"{base.name}.{output.format.suffix}")
+            path = base.with_name(f"{base.name}{output.format.suffix}")
             codecs.write_file(path, output.data)
             records.append(record.model_copy(update={"path": str(path)}))
         return replace(self, report=self.report.model_copy(update={"outputs": tuple(records)}))
 
     def _repr_png_(self) -> bytes:
         return (
-            self["png"] if any(o.format is Format.PNG for o in self.outputs) else codecs.encode_png(self.image.pixels)
+            self["png"] if any(o.format is OutputFormat.PNG for o in self.outputs) else codecs.encode_png(self.image.pixels)
         )
 
 
@@ -220,7 +221,7 @@ class Studio:
         return Result(outputs, report, composition)
 
     def _report(
-        self, context: Context, times: list[StageTime], outputs: tuple[Output, ...], name: str | None, total: float
+        self, context: Context, times: list[StageTime], outputs: tuple[Encoded, ...], name: str | None, total: float
     ) -> Report:
         image, size = context.original, Size(context.original.width, context.original.height)
         matrix = context.transform.matrix
@@ -228,7 +229,7 @@ class Studio:
         warnings += [
             f"The {o.format.upper()} has {len(o.data)} bytes: more than asked for."
             for o in outputs
-            if not o.within_limit
+            if not o.fits
         ]
         return Report(
             source=SourceRecord.of(image, name),
@@ -253,11 +254,11 @@ class Studio:
                 OutputRecord(
                     format=o.format.value,
                     path=None,
-                    width=o.width,
-                    height=o.height,
+                    width=o.size.width,
+                    height=o.size.height,
                     bytes=len(o.data),
                     quality=o.quality,
-                    within_limit=o.within_limit,
+                    within_limit=o.fits,
                 )
                 for o in outputs
             ),
@@ -272,7 +273,7 @@ def open_store(settings: Settings) -> ModelStore:
         settings.models_dir,
         offline=settings.offline,
         policy=settings.license_policy,
-        overrides={
+        places={
             model_id: path
             for model_id, path in (("dlib_68", settings.predictor_path), ("ff_codeformer", settings.codeformer_path))
             if path is not None

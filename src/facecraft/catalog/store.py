@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from filelock import FileLock
@@ -34,7 +34,8 @@ class ModelStore:
     what was found is remembered in ``root/.verified.json``, so that a start does not hash it all again. A file
     without a published checksum is listed as unverified and never given out.
 
-    ``search`` names further folders (of an image, of another user) that are read and never written. Nothing is
+    ``search`` names further folders (of an image, of another user) that are read and never written; ``places`` names
+    the files of single models, by id, that lie elsewhere under any name and are checked like all others. Nothing is
     fetched by anything but :meth:`install`, and nothing at all when ``offline``.
     """
 
@@ -46,6 +47,7 @@ class ModelStore:
         offline: bool = False,
         policy: LicensePolicy = LicensePolicy.ANY_ACCEPTED,
         search: tuple[Path, ...] = (),
+        places: Mapping[str, Path] | None = None,
         patience: Patience | None = None,
     ) -> None:
         self.catalog = catalog
@@ -53,6 +55,7 @@ class ModelStore:
         self.offline = offline
         self.policy = policy
         self._folders = (self.root, *(folder.expanduser().absolute() for folder in search))
+        self._places = dict(places or {})
         self._patience = patience or Patience()
         self._records = VerifiedFiles(self.root)
         self._licenses = LicenseLedger(self.root / "licenses.json")
@@ -198,6 +201,9 @@ class ModelStore:
     # --- inside ----------------------------------------------------------------------------------------------------
 
     def _files(self, spec: ModelSpec) -> Iterator[Path]:
+        place = self._places.get(spec.id)
+        if place is not None and place.is_file():
+            yield place.absolute()
         for folder in self._folders:
             path = folder / (spec.file or "")
             if spec.file and path.is_file():

@@ -6,11 +6,14 @@ into steps with :meth:`facecraft.options.Options.pick`.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from facecraft.faces.selection import FacePolicy
+from facecraft.imaging.codecs import OutputFormat
 from facecraft.imaging.tone import ToneOptions
-from facecraft.pipelines.encode import EncodeOptions, Format
+from facecraft.pipelines.encode import EncodeOptions
 from facecraft.pipelines.pipeline import Pipeline
 from facecraft.pipelines.stages.background import BackgroundOptions
 from facecraft.pipelines.stages.crop import CropOptions
@@ -67,8 +70,8 @@ class CutoutPresetOptions(CutoutOptions, BackgroundOptions, Preset):
     name: ClassVar[str] = "cutout"
     summary: ClassVar[str] = "Cut the people out of a photo, at its own size"
 
-    formats: tuple[Format, ...] = (Format.PNG,)
-    """Formats to write. PNG, WebP and AVIF keep transparency."""
+    formats: Annotated[tuple[OutputFormat, ...], Field(min_length=1, max_length=4)] = (OutputFormat.PNG,)
+    """Formats to write (comma list). PNG, WebP and AVIF keep transparency."""
 
     def pipeline(self) -> Pipeline:
         """Return detect (of everybody, to look closely where people are) → cutout → background."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-import numpy as np
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, WithJsonSchema
 
 from facecraft.errors import InvalidOptionError
 from facecraft.imaging import compositing
 from facecraft.models.hub import ModelHub
-from facecraft.options import Options, normalize_color, rgb
+from facecraft.options import Fraction, Options, normalize_color, rgb
 from facecraft.pipelines.stage import Context, stage
 
 KEYWORDS = ("transparent", "original", "blur", "image")
@@ -36,8 +35,8 @@ class BackgroundOptions(Options):
     background: Background = "transparent"
     """What stands behind the subject: transparent, a colour (#rrggbb, r,g,b or a name), blur (the picture's own
     background, out of focus), original (untouched) or image (a second picture, given beside the first)."""
-    blur: Annotated[float, Field(ge=0.1, le=25)] = 3.0
-    """Strength of background=blur, in percent of the shorter side."""
+    blur: Fraction = 0.5
+    """Strength of background=blur, from 0 (hardly) to 1 (strongly)."""
 
 
 @stage("background", BackgroundOptions)
@@ -50,8 +49,7 @@ def background(context: Context, options: BackgroundOptions, models: ModelHub) -
         case "original" | "blur":
             scene = context.canvas if context.scene is None else context.scene
             if options.background == "blur" and context.alpha is not None:
-                sigma = options.blur / 100 * min(size.width, size.height)
-                scene = compositing.blurred_background(scene, context.alpha, sigma)
+                scene = compositing.blurred(scene, context.alpha, strength=options.blur)
             return replace(context, backdrop=scene, backdrop_is_scene=True)
         case "image":
             picture = context.references.get("background")
@@ -60,8 +58,6 @@ def background(context: Context, options: BackgroundOptions, models: ModelHub) -
                     "background=image needs a second picture.",
                     hint="Send it as background_image, or choose a colour, blur or transparent.",
                 )
-            return replace(context, backdrop=compositing.cover(picture.rgb, size), backdrop_is_scene=False)
+            return replace(context, backdrop=compositing.backdrop(picture.rgb, size), backdrop_is_scene=False)
         case color:
-            plain = np.empty((size.height, size.width, 3), np.uint8)
-            plain[:] = rgb(color)
-            return replace(context, backdrop=plain, backdrop_is_scene=False)
+            return replace(context, backdrop=compositing.solid(size, rgb(color)), backdrop_is_scene=False)

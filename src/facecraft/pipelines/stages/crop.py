@@ -34,4 +34,4 @@ def crop(context: Context, options: CropOptions, models: ModelHub) -> Context:  
     size = Size(options.width, options.height)
     transform = frame(context.face, size, options.face_margin, straighten=options.straighten)
     warped = warp(context.canvas, transform, size)
-    return replace(context, transform=transform, size=size, pixels=warped.pixels, coverage=warped.coverage)
+    return replace(context, transform=transform, size=size, pixels=warped.pixels, coverage=warped.inside)

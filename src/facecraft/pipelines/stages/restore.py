@@ -15,6 +15,10 @@ from facecraft.pipelines.stage import Context, stage
 
 CROP_SIDE = 512
 """Side of the aligned crop that restorers work on, in pixels."""
+SEAM = 0.15
+"""Width of the soft border with which a restored crop is laid back, as a fraction of its side."""
+COLOR_MATCH = 0.5
+"""How much a restored crop takes over the colours of the original: networks drift towards their training set."""
 
 
 class RestoreOptions(Options):
@@ -43,10 +47,10 @@ def restore(context: Context, options: RestoreOptions, models: ModelHub) -> Cont
             raise
         return context.skip("restore", f"{error.message} {error.hint or ''}".strip())
     pixels = np.array(context.canvas)
+    mask = compositing.feather(np.ones((CROP_SIDE, CROP_SIDE), np.float32), CROP_SIDE * SEAM)
     for index in context.chosen:
         context.watch.cancel.check()
         crop = align(context.original, context.faces[index], FFHQ_512, CROP_SIDE)
         restored = restorer.restore(crop.pixels, options.fidelity)
-        mask = compositing.paste_mask(CROP_SIDE)
-        pixels = compositing.paste_back(pixels, restored, crop.inverse, mask)
+        compositing.paste_back(pixels, restored, crop.inverse, mask, match_color=COLOR_MATCH, out=pixels)
     return replace(context.used("face_restoration", restorer.model_id), pixels=pixels)

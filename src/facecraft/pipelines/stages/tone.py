@@ -14,8 +14,9 @@ from facecraft.pipelines.stage import Context, stage
 def tone(context: Context, options: ToneOptions, models: ModelHub) -> Context:  # noqa: ARG001 - the stage protocol
     """Changes the subject; a backdrop made from the picture itself changes with it, any other stays as it is."""
     weight = context.alpha
-    toned = apply_tone(context.canvas, weight, options)
+    face = context.transform.box(context.face.box) if context.chosen else None
+    toned = apply_tone(context.canvas, weight, options, face=face)
     backdrop = context.backdrop
     if backdrop is not None and context.backdrop_is_scene:
-        backdrop = apply_tone(backdrop, weight, options)
+        backdrop = apply_tone(backdrop, weight, options, face=face)
     return replace(context, pixels=toned, backdrop=backdrop)
