@@ -17,8 +17,11 @@ from facecraft.imaging.image import Alpha, Pixels
 _REACH = 0.45
 """Chroma beyond which nothing is taken for grey under coloured light (tungsten against daylight is about 0.7)."""
 
-_LARGEST = 0.20
-"""The largest shift of chroma that is ever applied: gains of about ±20 %."""
+_LARGEST = 0.30
+"""The largest shift of chroma that is ever applied: gains of about ±30 %."""
+
+_UNSEEN = 0.04
+"""Shift below which light counts as neutral; larger ones are shortened by it, so good pictures stay as they are."""
 
 _SKIN_RED = (0.13, 0.75)
 _SKIN_BLUE = (-0.75, -0.04)
@@ -64,15 +67,15 @@ def gains(pixels: Pixels, weight: Alpha, face: Alpha | None, strength: float) ->
         shift_u = _toward_skin(tone_of_face[0], shift_u, (0.17, 0.55))
         shift_v = _toward_skin(tone_of_face[1], shift_v, (-0.50, -0.10))
     size = math.hypot(shift_u, shift_v)
-    if size < 0.015:
+    if size <= _UNSEEN:
         return neutral
-    scale = strength * min(1.0, _LARGEST / size)
+    scale = strength * min(size - _UNSEEN, _LARGEST) / size
     r, b = math.exp(shift_u * scale), math.exp(shift_v * scale)
     same_light = 0.2126 * r + 0.7152 + 0.0722 * b
     return r / same_light, 1 / same_light, b / same_light
 
 
-def _cluster(u: NDArray[np.float64], v: NDArray[np.float64], trust: NDArray[np.float64]) -> tuple[float, float, float]:
+def _cluster(u: NDArray[np.float32], v: NDArray[np.float32], trust: NDArray[np.float32]) -> tuple[float, float, float]:
     """Centre and spread of the densest group of chroma, by a few steps of mean shift from the neutral point."""
     chosen = trust > 0
     u, v, trust = u[chosen], v[chosen], trust[chosen]
@@ -97,20 +100,30 @@ def _toward_skin(now: float, shift: float, plausible: tuple[float, float]) -> fl
     return max(moved, min(low, now)) - now
 
 
+def decoded(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Linear light of sRGB ``levels`` (0..1), IEC 61966-2-1."""
+    return np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+
+
+def encoded(light: NDArray[np.float64]) -> NDArray[np.float64]:
+    """sRGB levels (0..1) of linear ``light``; what lies outside 0..1 is clipped."""
+    light = np.clip(light, 0, 1)
+    return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
 def applied(levels: NDArray[np.float64], gain: float) -> NDArray[np.float64]:
-    """What encoded ``levels`` (0..1) become when their light is multiplied by ``gain``; white stays in range."""
+    """What encoded ``levels`` (0..1) become when their light is multiplied by ``gain``.
+
+    The gain fades out towards white: clipped light stays white instead of taking the opposite colour.
+    """
     if gain == 1.0:
         return levels
-    light = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
-    # The gain fades out towards white: clipped light stays white instead of taking the opposite colour.
-    light = light * gain / (1 + (gain - 1) * light**4)
-    encoded = np.where(light <= 0.0031308, light * 12.92, 1.055 * np.maximum(light, 0) ** (1 / 2.4) - 0.055)
-    return np.clip(encoded, 0, 1)
+    light = decoded(levels)
+    return encoded(light * gain / (1 + (gain - 1) * light**4))
 
 
-def _linear_table() -> NDArray[np.float64]:
-    levels = np.arange(256) / 255.0
-    table = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+def _linear_table() -> NDArray[np.float32]:
+    table = decoded(np.arange(256) / 255.0).astype(np.float32)
     table.flags.writeable = False
     return table
 
