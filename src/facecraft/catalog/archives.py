@@ -41,6 +41,11 @@ def extract_member(archive: Path, member: str | None, part: Path, *, limit: int,
                 target.write(chunk)
     except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, RuntimeError) as error:
         raise ModelIntegrityError(f"{archive.name} is damaged", detail=str(error)) from error
+    except OSError as error:
+        # gzip and bzip2 say "bad data" with an OSError that has no number; one with a number comes from the disk.
+        if error.errno is not None:
+            raise
+        raise ModelIntegrityError(f"{archive.name} is damaged", detail=str(error)) from error
     return digest.hexdigest()
 
 

@@ -71,7 +71,7 @@ def download(url: str, part: Path, expected: Expected, conditions: Conditions, r
         for attempt in range(patience.attempts):
             if attempt:
                 _pause(min(_LONGEST_PAUSE, patience.backoff * 2 ** (attempt - 1)), conditions.cancel)
-            resumed = part.exists() and part.stat().st_size > 0
+            resumed = _size(part) > 0
             try:
                 digest = transfer.run()
             except _RestartError as trouble:
@@ -122,6 +122,8 @@ class _Transfer:
             raise ModelDownloadError(f"the address cannot be used: {error}") from error
         except httpx.TimeoutException as error:
             raise _InterruptedError("it did not answer in time") from error
+        except httpx.RemoteProtocolError as error:
+            raise _InterruptedError(f"it broke off after {_size(self.part)} bytes") from error
         except httpx.HTTPError as error:
             raise _InterruptedError(f"the connection failed: {error}") from error
         if total is not None and have < total:
@@ -143,7 +145,8 @@ class _Transfer:
 
     def _write(self, response: httpx.Response, digest: hashlib._Hash, have: int) -> int:
         with self.part.open("ab" if have else "wb") as stream:
-            for chunk in response.iter_raw(CHUNK):
+            # As they arrive: gathering larger chunks would lose the last of them when the connection breaks.
+            for chunk in response.iter_raw():
                 self.cancel.check()
                 have += len(chunk)
                 if have > self.expected.limit:
@@ -179,6 +182,10 @@ def _check_status(response: httpx.Response, have: int) -> None:
         start = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
         if start != str(have):
             raise _RestartError("it continued at another place than asked")
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 def _pause(seconds: float, cancel: CancelToken) -> None:
