@@ -1,0 +1,279 @@
+"""Networks that tell people from the background.
+
+`SelfieSegmenter`: MediaPipe selfie segmentation (google-ai-edge/mediapipe, model card "Selfie Segmentation", 2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecraft.imaging.geometry import Box, Size
+from facecraft.imaging.image import Alpha, Image, Mask, Pixels
+from facecraft.imaging.matting import keep_touching
+from facecraft.imaging.resample import resize
+from facecraft.inference.session import Session
+
+_Logits: TypeAlias = NDArray[np.float32]
+
+_CANVAS = 512
+"""Longer side of the grid on which passes are averaged: twice what the networks see; refinement does the rest."""
+_VIEW = 1024
+"""Longer side of the reduced picture from which large crops are taken."""
+_CERTAIN = 0.01
+"""Probabilities are kept this far from 0 and 1, so that one overconfident pass cannot outvote the others."""
+_RAMP = 0.125
+"""The part of a crop along which its weight fades in: crops see badly at borders that are not the picture's."""
+_ROOM = 1.2
+"""The box around the people is enlarged by this before it is looked at closely."""
+_HEAD = (1.6, 0.9, 2.3)
+"""Head and shoulders: half width in face widths, room above the face and reach below its top in face heights."""
+_BODY = (3.0, 1.2, 6.0)
+"""The same for the whole person, for when the first look finds nobody at the face."""
+_DISAGREEMENT = 0.15
+"""Mean difference of the two networks above which the one that spills over the frame less is believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One look at one crop (whole pixels of the picture)."""
+
+    crop: Box
+    mirrored: bool = False
+
+
+class SelfieSegmenter:
+    """MediaPipe selfie segmentation over the whole picture and crops around the subject, averaged.
+
+    ``session`` is the square network (1×256×256×3), ``landscape`` the wide one (1×144×256×3); both take RGB in 0..1,
+    resized without keeping the aspect, and answer with a probability. They err in different places, so that their mean
+    is better than either. At most thirteen runs for one picture, the two networks side by side.
+    """
+
+    def __init__(self, session: Session, landscape: Session | None = None) -> None:
+        self._sessions = (session,) if landscape is None else (session, landscape)
+
+    def segment(self, image: Image, subject: Box | None = None) -> Mask:
+        """Return the soft probability of being a person, of the size of ``image``.
+
+        ``subject`` is the face box of the chosen person (pixels): this person is then looked at more closely, and
+        people who do not touch this one are left out. Without it all people stay. Raises InferenceError.
+        """
+        frame = Box(0, 0, image.width, image.height)
+        size = Size(image.width, image.height)
+        view = _View(image.rgb)
+        both = [_Pass(frame), _Pass(frame, mirrored=True)]
+        looks = self._look(view, [both] * len(self._sessions))
+        trust = _trust([_probability(np.mean(answers, axis=0, dtype=np.float32)) for answers in looks])
+        whole = _Canvas(frame, size)
+        for answers, weight in zip(looks, trust, strict=True):
+            for logits in answers:
+                whole.add(logits, frame, weight)
+        rough = whole.probability()
+        if subject is not None:
+            rough = keep_touching(rough, _scaled(subject, size, rough.shape))
+        region = _region(rough, size, subject)
+        if region is None:
+            return Mask(resize(rough, size).clip(0, 1))
+        close = _Canvas(region, size)
+        close.add(whole.cut(region), region, 2 * sum(trust), fade=False)
+        head = None if subject is None else _whole_pixels(_around(subject, _HEAD), size)
+        plans = [_square_passes(region, head), _wide_passes(region, head)][: len(self._sessions)]
+        for plan, answers, weight in zip(plans, self._look(view, plans), trust, strict=True):
+            for each, logits in zip(plan, answers, strict=True):
+                close.add(logits, each.crop, weight)
+        return Mask(_joined(rough, close.probability(), region, size, subject))
+
+    def _look(self, view: _View, plans: Sequence[Sequence[_Pass]]) -> list[list[_Logits]]:
+        """Run every network over its passes, the networks side by side; logits of the size a network gives."""
+
+        def work(session: Session, plan: Sequence[_Pass]) -> list[_Logits]:
+            return [_run(session, view, each) for each in plan]
+
+        with ThreadPoolExecutor(max_workers=len(plans)) as workers:
+            return list(workers.map(work, self._sessions, plans))
+
+
+class _View:
+    """The picture and a reduced copy, so that large crops need not be averaged from all pixels again and again."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        height, width = pixels.shape[:2]
+        self._pixels = pixels
+        self._scale = min(1.0, _VIEW / max(height, width))
+        small = Size(max(1, round(width * self._scale)), max(1, round(height * self._scale)))
+        self._small = resize(pixels, small)
+
+    def crop(self, box: Box, size: Size) -> Pixels:
+        """The pixels in ``box`` at ``size``, averaged where they shrink."""
+        scale = self._scale if max(box.width, box.height) * self._scale >= max(size.width, size.height) else 1.0
+        source = self._pixels if scale == 1.0 else self._small
+        height, width = source.shape[:2]
+        x1, y1 = min(round(box.x1 * scale), width - 1), min(round(box.y1 * scale), height - 1)
+        x2, y2 = max(round(box.x2 * scale), x1 + 1), max(round(box.y2 * scale), y1 + 1)
+        part = source[y1:y2, x1:x2]
+        # Shrink first, enlarge afterwards: a crop may be narrower and taller than what the network takes.
+        part = resize(part, Size(min(part.shape[1], size.width), min(part.shape[0], size.height)))
+        return resize(part, size)
+
+
+class _Canvas:
+    """A weighted mean of logits over ``region`` (whole pixels of a picture of ``size``)."""
+
+    def __init__(self, region: Box, size: Size) -> None:
+        self._region, self._size = region, size
+        scale = min(1.0, _CANVAS / max(region.width, region.height))
+        self._fx = max(1, round(region.width * scale)) / region.width
+        self._fy = max(1, round(region.height * scale)) / region.height
+        shape = (round(region.height * self._fy), round(region.width * self._fx))
+        self._sum = np.zeros(shape, np.float32)
+        self._weight = np.zeros(shape, np.float32)
+
+    def _place(self, box: Box) -> tuple[slice, slice]:
+        height, width = self._sum.shape
+        x1 = min(round((box.x1 - self._region.x1) * self._fx), width - 1)
+        y1 = min(round((box.y1 - self._region.y1) * self._fy), height - 1)
+        x2 = max(min(round((box.x2 - self._region.x1) * self._fx), width), x1 + 1)
+        y2 = max(min(round((box.y2 - self._region.y1) * self._fy), height), y1 + 1)
+        return slice(y1, y2), slice(x1, x2)
+
+    def add(self, logits: _Logits, crop: Box, weight: float, *, fade: bool = True) -> None:
+        """Take one pass in. With ``fade`` its weight falls towards those sides that are not the picture's."""
+        rows, columns = self._place(crop)
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        across = np.full(width, weight, np.float32)
+        down = np.ones(height, np.float32)
+        if fade:
+            across *= _ramp(width, before=crop.x1 > 0, after=crop.x2 < self._size.width)
+            down *= _ramp(height, before=crop.y1 > 0, after=crop.y2 < self._size.height)
+        share = down[:, None] * across[None, :]
+        self._sum[rows, columns] += share * resize(logits, Size(width, height))
+        self._weight[rows, columns] += share
+
+    def cut(self, box: Box) -> _Logits:
+        """The mean logits in ``box``."""
+        rows, columns = self._place(box)
+        return np.asarray(self._sum[rows, columns] / np.maximum(self._weight[rows, columns], 1e-6), np.float32)
+
+    def probability(self) -> Alpha:
+        """The mean as a probability in 0..1 over the whole region."""
+        mean = np.asarray(self._sum / np.maximum(self._weight, 1e-6), np.float32)
+        return _probability(mean)
+
+
+def _run(session: Session, view: _View, look: _Pass) -> _Logits:
+    spec = session.inputs[0]
+    _, height, width, _ = spec.shape
+    pixels = view.crop(look.crop, Size(width or 256, height or 256))
+    if look.mirrored:
+        pixels = pixels[:, ::-1]
+    tensor = np.ascontiguousarray(pixels, np.float32)[None] / np.float32(255)
+    answer = session.run({spec.name: tensor})[session.outputs[0].name]
+    p = np.asarray(answer[0, :, :, 0], np.float32).clip(_CERTAIN, 1 - _CERTAIN)
+    logits: _Logits = np.log(p / (1 - p))
+    return np.ascontiguousarray(logits[:, ::-1]) if look.mirrored else logits
+
+
+def _probability(logits: _Logits) -> Alpha:
+    """Undo the logits and their limits, so that what all passes are sure of is exactly 0 or 1."""
+    p = 1 / (1 + np.exp(-logits))
+    return np.asarray(((p - _CERTAIN * 1.01) / (1 - 2.02 * _CERTAIN)).clip(0, 1), np.float32)
+
+
+def _trust(views: Sequence[Alpha]) -> list[float]:
+    """How far to believe each network, given what it sees in the whole picture; the weights add up to their number.
+
+    On some backgrounds one network calls everything a person. People rarely fill the upper half of the frame's
+    border, so the network that claims less of it is right when the two disagree about much of the picture.
+    """
+    if len(views) == 1:
+        return [1.0]
+    first, second = views[0], resize(views[1], Size(views[0].shape[1], views[0].shape[0]))
+    if float(np.abs(first - second).mean()) < _DISAGREEMENT:
+        return [1.0, 1.0]
+    spills = []
+    for p in (first, second):
+        upper = p[: max(1, p.shape[0] // 2)]
+        spills.append(float(np.concatenate([upper[0], upper[:, 0], upper[:, -1]]).mean()))
+    weights = [(1.02 - spill) ** 4 for spill in spills]
+    return [2 * w / sum(weights) for w in weights]
+
+
+def _ramp(length: int, *, before: bool, after: bool) -> NDArray[np.float32]:
+    out = np.ones(length, np.float32)
+    rise = max(1, round(length * _RAMP))
+    steps = ((np.arange(length) + 0.5) / rise).clip(0, 1).astype(np.float32)
+    if before:
+        out *= steps
+    if after:
+        out *= steps[::-1]
+    return out
+
+
+def _around(face: Box, room: tuple[float, float, float]) -> Box:
+    half, above, below = room
+    x = face.center[0]
+    return Box(
+        x - half * face.width, face.y1 - above * face.height, x + half * face.width, face.y1 + below * face.height
+    )
+
+
+def _whole_pixels(box: Box, size: Size) -> Box | None:
+    """``box`` in whole pixels inside the picture; None when next to nothing of it lies there."""
+    inside = box.clipped(size)
+    out = Box(round(inside.x1), round(inside.y1), round(inside.x2), round(inside.y2))
+    return out if out.width >= 2 and out.height >= 2 else None
+
+
+def _scaled(box: Box, size: Size, shape: tuple[int, ...]) -> Box:
+    fx, fy = shape[1] / size.width, shape[0] / size.height
+    return Box(box.x1 * fx, box.y1 * fy, box.x2 * fx, box.y2 * fy)
+
+
+def _region(rough: Alpha, size: Size, subject: Box | None) -> Box | None:
+    """The box to look at closely: the people found so far, or where the body of ``subject`` must be."""
+    rows, columns = np.flatnonzero((rough > 0.5).any(axis=1)), np.flatnonzero((rough > 0.5).any(axis=0))
+    if len(rows) == 0:
+        return None if subject is None else _whole_pixels(_around(subject, _BODY), size)
+    found = Box(float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+    box = _scaled(found, Size(rough.shape[1], rough.shape[0]), (size.height, size.width)).scaled(_ROOM)
+    if subject is not None:
+        head = _around(subject, _HEAD)
+        box = Box(min(box.x1, head.x1), min(box.y1, head.y1), max(box.x2, head.x2), max(box.y2, head.y2))
+    return _whole_pixels(box, size)
+
+
+def _part(box: Box, x1: float, y1: float, x2: float, y2: float) -> Box:
+    """The part of ``box`` between these fractions, in whole pixels, at least two of them."""
+    left, top = box.x1 + round(x1 * box.width), box.y1 + round(y1 * box.height)
+    right, bottom = box.x1 + round(x2 * box.width), box.y1 + round(y2 * box.height)
+    return Box(
+        left, top, min(max(right, left + 2), max(box.x2, left + 1)), min(max(bottom, top + 2), max(box.y2, top + 1))
+    )
+
+
+def _square_passes(region: Box, head: Box | None) -> list[_Pass]:
+    left, right = _part(region, 0, 0, 0.6, 1), _part(region, 0.4, 0, 1, 1)
+    passes = [_Pass(region), _Pass(left), _Pass(right, mirrored=True)]
+    return passes if head is None else [*passes, _Pass(head)]
+
+
+def _wide_passes(region: Box, head: Box | None) -> list[_Pass]:
+    passes = [_Pass(region), _Pass(region, mirrored=True), _Pass(_part(region, 0, 0, 1, 0.6))]
+    return passes if head is None else [*passes, _Pass(head)]
+
+
+def _joined(rough: Alpha, close: Alpha, region: Box, size: Size, subject: Box | None) -> Alpha:
+    """The close view inside the rough one, at the size of the picture."""
+    out = resize(rough, size).clip(0, 1)
+    if subject is not None:
+        inner = Box(subject.x1 - region.x1, subject.y1 - region.y1, subject.x2 - region.x1, subject.y2 - region.y1)
+        close = keep_touching(close, _scaled(inner, Size(round(region.width), round(region.height)), close.shape))
+    rows, columns = slice(int(region.y1), int(region.y2)), slice(int(region.x1), int(region.x2))
+    out[rows, columns] = resize(close, Size(int(region.width), int(region.height))).clip(0, 1)
+    return out
