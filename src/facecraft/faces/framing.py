@@ -18,6 +18,9 @@ EYE_LEVEL = 0.5
 """The eyes lie half way between the top of the hair and the chin."""
 ROOM_ABOVE = 0.42
 """The share of the free height that lies above the hair; the rest belongs to neck and shoulders."""
+SIDEWAYS = 0.58
+"""How far the centre lies from the point between the eyes (0) towards the middle of the outline (1). The two part when
+a person looks aside; detectors put the middle of a face anywhere between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ def head_geometry(face: Face) -> HeadGeometry:
         tall = float(np.linalg.norm(p[marks.MESH_CHIN] - p[marks.MESH_FOREHEAD]))
         oval = p[list(marks.MESH_OVAL), :2] @ across
         middle = (float(oval.min()) + float(oval.max())) / 2
-        shift = 0.5 * (middle - float(eyes @ across))
+        shift = SIDEWAYS * (middle - float(eyes @ across))
         size = 1.36 * tall
     else:
         mouth = (face.landmarks[3] + face.landmarks[4]) / 2

@@ -40,7 +40,7 @@ _CLOSE_ROOM = 2.2
 """Side of the close-up in sides of the face."""
 _DOUBTFUL = 0.85
 """A face with a lower score in the close-up may be upside down."""
-_SETTLED = 25.0
+_SETTLED = 20.0
 """Degrees by which detector and landmarker may differ about the roll."""
 _CUT = 0.02
 """A box this near to an inner edge of its tile (fraction of the tile) is cut: the neighbor has the whole face."""
