@@ -7,7 +7,9 @@ divided by ``/``. The layout is one folder for each job: ``{job_id}/{artifact na
 from __future__ import annotations
 
 import errno
+import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,6 +61,28 @@ class BlobStore(Protocol):
     def check(self) -> None:
         """Write, read and delete a small blob. Raises StorageError when that does not work."""
         ...
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write ``data`` to a file of the caller's own choosing, whole or not at all; the folder is made when missing.
+
+    Raises StorageFullError and StorageAccessError.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+        partial = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            partial.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFullError(f"There is no space left to write {path}.", detail=str(error)) from error
+        raise StorageAccessError(f"{path} cannot be written: {error.strerror}.", detail=str(error)) from error
 
 
 def check_key(key: str) -> str:

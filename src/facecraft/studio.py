@@ -39,6 +39,7 @@ from facecraft.pipelines.stage import Context, Watch
 from facecraft.pipelines.stages.detect import DetectOptions
 from facecraft.progress import CancelToken, Progress, silent
 from facecraft.settings import Settings
+from facecraft.storage import write_file
 
 
 @runtime_checkable
@@ -83,7 +84,7 @@ class Result:
         records = []
         for output, record in zip(self.outputs, self.report.outputs, strict=True):
             path = base.with_name(f"{base.name}{output.format.suffix}")
-            codecs.write_file(path, output.data)
+            write_file(path, output.data)
             records.append(record.model_copy(update={"path": str(path)}))
         return replace(self, report=self.report.model_copy(update={"outputs": tuple(records)}))
 
