@@ -1,1 +1,1 @@
-"""See the modules of this package."""
+"""The terminal and nothing else: commands, flags, what is printed and how a run ends."""

@@ -1,0 +1,60 @@
+"""Many pictures at once: every core busy, one bad file stops nothing, memory bounded by what is in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from facecraft.cli.console import counting
+from facecraft.cli.inputs import Source
+from facecraft.inference.devices import cpu_count
+from facecraft.pipelines.report import Report
+from facecraft.progress import CancelToken
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one picture: a report, an error, or neither where there was nothing to do."""
+
+    source: Source
+    report: Report | None = None
+    error: BaseException | None = None
+
+
+def cores() -> int:
+    """Return how many pictures are worked on at once unless ``--jobs`` says otherwise."""
+    return cpu_count()
+
+
+def work_through(
+    sources: Sequence[Source],
+    work: Callable[[Source], Report | None],
+    *,
+    jobs: int,
+    cancel: CancelToken,
+    label: str,
+) -> Iterator[Outcome]:
+    """Yield what became of each of ``sources``, in their order; at most ``jobs`` are in flight.
+
+    A waiting picture holds its path only, so memory does not grow with their number. When the caller leaves the loop
+    or is interrupted, ``cancel`` is set, nothing new is begun, and what runs stops at its next check.
+    """
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(jobs, thread_name_prefix="picture"))
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        tick = stack.enter_context(counting(label, len(sources))) if len(sources) > 1 else None
+        futures = [pool.submit(work, source) for source in sources]
+        if tick is not None:
+            for future, source in zip(futures, sources, strict=True):
+                future.add_done_callback(lambda _done, name=source.name: tick(name))
+        finished = False
+        try:
+            for source, future in zip(sources, futures, strict=True):
+                error = future.exception()
+                yield Outcome(source, error=error) if error else Outcome(source, report=future.result())
+            finished = True
+        finally:
+            if not finished:
+                cancel.cancel()

@@ -1,0 +1,122 @@
+"""From the words on the command line to the pictures they mean: files, folders, patterns and stdin."""
+
+from __future__ import annotations
+
+import glob
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+import typer
+
+from facecraft.errors import StorageAccessError, UploadTooLargeError
+from facecraft.imaging.image import Limits
+
+STDIN = "-"
+SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .tif .tiff .gif .heic .heif .hif .avif".split()  # noqa: SIM905
+)
+"""Endings by which pictures are told from other files of a folder. A file named one by one may have any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One picture to work on."""
+
+    name: str
+    """What it is called in messages and reports: the path as given, or ``stdin``."""
+    path: Path | None
+    """None for standard input."""
+    folder: PurePath = field(default_factory=PurePath)
+    """Where it stands below the folder that was named, mirrored in the output folder."""
+
+    @property
+    def stem(self) -> str:
+        """The file name without its ending."""
+        return self.path.stem if self.path else "stdin"
+
+    @property
+    def suffix(self) -> str:
+        """The ending in lower case, with its dot."""
+        return self.path.suffix.lower() if self.path else ""
+
+    def read(self, limits: Limits) -> Path | bytes:
+        """Return what :meth:`Studio.read` takes. Standard input is read to its end, or refused at the limit."""
+        if self.path is not None:
+            return self.path
+        data = sys.stdin.buffer.read(limits.max_bytes + 1)
+        if len(data) > limits.max_bytes:
+            raise UploadTooLargeError(f"Standard input has more than {limits.max_bytes / 2**20:.0f} MiB.")
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The pictures that were meant."""
+
+    sources: tuple[Source, ...]
+    many: bool
+    """Whether the words can mean several: more than one word, a folder or a pattern."""
+    ignored: int
+    """Files of the folders that are not pictures by their ending."""
+
+
+def select(words: Sequence[str], *, recursive: bool, without: Path | None = None) -> Selection:
+    """Return the pictures that ``words`` mean, each once, those of a folder sorted by name.
+
+    ``without`` is the output folder: pictures in it are results of an earlier run. Raises BadParameter for a folder
+    or pattern without pictures.
+    """
+    found: dict[Path | str, Source] = {}
+    ignored = 0
+    many = len(words) > 1
+    for word in words:
+        path = Path(word)
+        if word == STDIN:
+            if sys.stdin.isatty():
+                raise typer.BadParameter("nothing is piped into standard input", param_hint="IN")
+            many_here, sources = False, [Source("stdin", None)]
+        elif path.is_dir():
+            many_here = True
+            files = [file for file in _files(path, recursive=recursive) if not _below(file, path, without)]
+            pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
+            ignored += len(files) - len(pictures)
+            sources = [Source(str(file), file, file.relative_to(path).parent) for file in pictures]
+            if not sources:
+                extra = "" if recursive else " (add --recursive to look into its folders)"
+                raise typer.BadParameter(f"the folder {word} holds no pictures{extra}", param_hint="IN")
+        elif not path.exists() and glob.has_magic(word):
+            many_here = True
+            matches = [Path(match) for match in sorted(glob.glob(word, recursive=True))]  # noqa: PTH207 - absolute too
+            sources = [Source(str(match), match) for match in matches if match.is_file()]
+            if not sources:
+                raise typer.BadParameter(f"nothing matches {word}", param_hint="IN")
+        else:
+            many_here, sources = False, [Source(word, path)]
+        many = many or many_here
+        for source in sources:
+            found.setdefault(source.path.absolute() if source.path else STDIN, source)
+    return Selection(tuple(found.values()), many, ignored)
+
+
+def _files(folder: Path, *, recursive: bool) -> Iterator[Path]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise StorageAccessError(f"The folder {folder} cannot be read.", detail=str(error)) from error
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_file():
+            yield entry
+        elif recursive and entry.is_dir() and not entry.is_symlink():
+            yield from _files(entry, recursive=True)
+
+
+def _below(file: Path, folder: Path, results: Path | None) -> bool:
+    """Whether ``file`` lies in the folder of results, where that is a part of ``folder``."""
+    if results is None:
+        return False
+    inner = results.resolve()
+    return inner != folder.resolve() and inner.is_relative_to(folder.resolve()) and file.resolve().is_relative_to(inner)
