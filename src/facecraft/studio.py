@@ -90,7 +90,9 @@ class Result:
 
     def _repr_png_(self) -> bytes:
         return (
-            self["png"] if any(o.format is OutputFormat.PNG for o in self.outputs) else codecs.encode_png(self.image.pixels)
+            self["png"]
+            if any(o.format is OutputFormat.PNG for o in self.outputs)
+            else codecs.encode_png(self.image.pixels)
         )
 
 
@@ -228,9 +230,7 @@ class Studio:
         matrix = context.transform.matrix
         warnings = list(context.warnings)
         warnings += [
-            f"The {o.format.upper()} has {len(o.data)} bytes: more than asked for."
-            for o in outputs
-            if not o.fits
+            f"The {o.format.upper()} has {len(o.data)} bytes: more than asked for." for o in outputs if not o.fits
         ]
         return Report(
             source=SourceRecord.of(image, name),
@@ -241,7 +241,7 @@ class Studio:
             transform=None
             if context.size is None
             else TransformRecord(
-                matrix=(tuple(map(float, matrix[0])), tuple(map(float, matrix[1]))),  # type: ignore[arg-type]
+                matrix=(tuple(map(float, matrix[0])), tuple(map(float, matrix[1]))),
                 scale=round(context.transform.scale, 6),
                 degrees=round(context.transform.degrees, 3),
             ),

@@ -18,9 +18,6 @@ from facecraft.pipelines.stage import AnyStage, Context, Watch
 from facecraft.pipelines.stages import BUILTIN
 from facecraft.progress import ProgressEvent
 
-VERSION = 1
-"""Version of the stored form of a pipeline. A reader refuses versions it does not know."""
-
 
 class Step(BaseModel):
     """One step of a pipeline: which stage, with which options."""
@@ -54,7 +51,8 @@ class Pipeline(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = VERSION
+    version: Literal[1] = 1
+    """Version of the stored form. A reader refuses versions it does not know."""
     steps: Annotated[tuple[Step, ...], Field(max_length=32)] = ()
     output: EncodeOptions = Field(default_factory=EncodeOptions)
 

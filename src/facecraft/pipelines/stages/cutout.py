@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from facecraft.imaging import matting
+from facecraft.imaging import isolation, matting
 from facecraft.imaging.geometry import Box, Size, Transform
 from facecraft.imaging.image import Alpha, Image, Pixels
 from facecraft.imaging.matting import Refine
@@ -43,7 +43,9 @@ class _View:
     image: Image
     transform: Transform
     subject: Box | None
-    """Where the chosen faces are, in the view."""
+    """Around the chosen faces, in the view."""
+    share: Alpha | None
+    """How much of each pixel belongs to the chosen people rather than to others; None when nobody else is there."""
 
 
 def _quarter_turns(degrees: float) -> float:
@@ -78,7 +80,9 @@ def _whole(context: Context) -> tuple[Transform, Size]:
 def _view(context: Context) -> _View:
     transform, size = _whole(context) if context.size is None else _around_frame(context, context.size)
     pixels = warp(context.original.rgb, transform, size).pixels
-    boxes = [transform.box(context.faces[index].box) for index in context.chosen]
+    mapped = [transform.box(face.box) for face in context.faces]
+    boxes = [mapped[index] for index in context.chosen]
+    others = [box for index, box in enumerate(mapped) if index not in context.chosen and box.clipped(size).area > 0]
     subject = None
     if boxes:
         subject = Box(
@@ -87,7 +91,7 @@ def _view(context: Context) -> _View:
             max(box.x2 for box in boxes),
             max(box.y2 for box in boxes),
         ).clipped(size)
-    return _View(Image(pixels), transform, subject)
+    return _View(Image(pixels), transform, subject, isolation.share(boxes, others, size) if boxes and others else None)
 
 
 def _solve(pixels: Pixels, coarse: Alpha, refine: Refine) -> Alpha:
@@ -113,7 +117,8 @@ def cutout(context: Context, options: CutoutOptions, models: ModelHub) -> Contex
     pixels = context.canvas
     size = context.canvas_size
     to_canvas = view.transform.inverse().then(context.transform)
-    coarse = warp_mask(mask.values, to_canvas, size)
+    seen = mask.values if view.share is None else mask.values * view.share
+    coarse = warp_mask(seen, to_canvas, size)
     alpha = _solve(pixels, coarse, options.refine)
     if context.coverage is not None:
         alpha = alpha * context.coverage
