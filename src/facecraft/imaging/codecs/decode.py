@@ -245,9 +245,10 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
 def _open_heif(data: bytes, limits: Limits) -> pillow_heif.HeifFile:
     try:
         heif = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=True)
+        size = Size(*heif.size)  # fails where the file holds no picture at all
     except _READ_ERRORS as error:
         raise ImageDecodeError(detail=f"heif: {error}") from error
-    _check_size(Size(*heif.size), limits)
+    _check_size(size, limits)
     return heif
 
 
