@@ -15,6 +15,11 @@ bind = structlog.contextvars.bound_contextvars
 """Context manager that adds ``request_id=…`` or ``job_id=…`` to every line logged inside it."""
 
 
+def _without_noise(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Drop what says nothing: empty values, and the web server's second, coloured copy of its message."""
+    return {key: value for key, value in event.items() if value is not None and key != "color_message"}
+
+
 def configure(*, level: str, json: bool) -> None:
     """Write the log to stderr: readable lines, or JSON lines when ``json``. Calling again replaces the set-up."""
     shared: list[structlog.typing.Processor] = [
@@ -23,6 +28,7 @@ def configure(*, level: str, json: bool) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.stdlib.ExtraAdder(),
+        _without_noise,
     ]
     last: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())

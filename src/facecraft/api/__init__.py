@@ -1,1 +1,1 @@
-"""See the modules of this package."""
+"""The HTTP door: FastAPI over `Studio`, and nothing else."""

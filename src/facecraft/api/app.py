@@ -1,0 +1,181 @@
+"""The HTTP door: the application and the server around it."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from importlib.metadata import version
+
+import anyio.to_thread
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from facecraft import telemetry
+from facecraft.api import problems
+from facecraft.api.access import ApiKey
+from facecraft.api.dependencies import Services
+from facecraft.api.limits import BodyLimit, body_limit
+from facecraft.api.routes import health, legacy, models, presets, results
+from facecraft.api.uploads import clean
+from facecraft.api.warmup import Warmup, start
+from facecraft.api.workbench import Workbench
+from facecraft.errors import StorageError
+from facecraft.jobs.results import Results, Sweeper
+from facecraft.settings import Settings
+from facecraft.storage import ObjectBlobStore
+from facecraft.studio import Studio
+
+log = telemetry.logger("api")
+
+SWEEP_SECONDS = 600.0
+GRACE_SECONDS = 20
+"""How long a stopping server waits for requests that are under way."""
+SWITCH_SECONDS = 0.001
+"""How soon a thread that computes in Python makes way for the event loop; Python's own 5 ms add up over threads."""
+
+
+def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
+    """Return the application. It opens a :class:`Studio` when it starts, unless one is given (and then left open)."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        clean(settings.upload_dir)
+        opened = await _opened(settings) if studio is None else studio
+        kept = Results(ObjectBlobStore.folder(settings.output_dir))
+        bench = Workbench(
+            places=settings.max_concurrent_jobs,
+            queue=settings.max_queued_jobs,
+            seconds=settings.request_timeout_seconds,
+        )
+        warmup = Warmup(opened)
+        app.state.services = Services(settings, opened, kept, bench, warmup)
+        sweeper = _sweeper(kept, settings.cleanup_age_hours)
+        warming = start(bench, warmup)
+        try:
+            yield
+        finally:
+            await anyio.to_thread.run_sync(bench.close)
+            warming.cancel()
+            if sweeper is not None:
+                await anyio.to_thread.run_sync(sweeper.close)
+            if studio is None:
+                opened.close()
+
+    app = FastAPI(
+        title="Facecraft API",
+        version=version("facecraft"),
+        summary="Portraits from photos, on your own machine.",
+        redoc_url=None,
+        lifespan=lifespan,
+        middleware=_layers(settings),
+        responses=problems.RESPONSES,
+    )
+    problems.install(app)
+    app.state.settings = settings
+    for router in (
+        health.router,
+        legacy.router(settings),
+        presets.router(settings),
+        presets.schemas(settings),
+        models.router,
+        results.router,
+    ):
+        app.include_router(router)
+    return app
+
+
+async def _opened(settings: Settings) -> Studio:
+    return await anyio.to_thread.run_sync(Studio.open, settings)
+
+
+def _layers(settings: Settings) -> list[Middleware]:
+    """Return the layers around the routes, outermost first."""
+    layers = [Middleware(problems.LastResort)]
+    if settings.cors_origins:
+        layers.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=("GET", "POST", "DELETE"),
+                allow_headers=("X-API-Key", "Authorization", "X-Request-Id"),
+                allow_credentials="*" not in settings.cors_origins,
+                expose_headers=("X-Request-Id", "X-Facecraft-Job-Id", "X-Facecraft-Faces", "Server-Timing"),
+            )
+        )
+    if settings.api_key is not None:
+        layers.append(Middleware(ApiKey, key=settings.api_key.get_secret_value()))
+    layers.append(Middleware(BodyLimit, limit=partial(body_limit, settings)))
+    return layers
+
+
+def _sweeper(kept: Results, hours: float) -> Sweeper | None:
+    if hours == 0:
+        return None
+
+    def failed(error: StorageError) -> None:
+        log.warning("results could not be swept: %s", error.message, extra={"detail": error.detail})
+
+    seconds = min(SWEEP_SECONDS, hours * 3600)
+    return Sweeper(lambda: kept.sweep(timedelta(hours=hours)), seconds=seconds, failed=failed)
+
+
+def from_environment() -> FastAPI:
+    """Return the application with the settings of the environment: how every one of several processes starts."""
+    settings = Settings.load()
+    _prepare(settings)
+    return create_app(settings)
+
+
+def _prepare(settings: Settings) -> None:
+    """Set up this process: the log, and threads that make way for the event loop."""
+    telemetry.configure(level="DEBUG" if settings.debug else settings.log_level, json=settings.log_json)
+    for name in ("uvicorn", "uvicorn.error"):
+        server = logging.getLogger(name)
+        server.handlers[:] = logging.getLogger("facecraft").handlers if name == "uvicorn" else []
+        server.propagate = name != "uvicorn"
+        server.setLevel(settings.log_level)
+    sys.setswitchinterval(SWITCH_SECONDS)
+
+
+def serve(settings: Settings) -> None:
+    """Listen until the process is told to stop. With several workers each reads the environment itself.
+
+    Raises ConfigurationError and StorageError from opening the studio and the folders.
+    """
+    import uvicorn  # noqa: PLC0415 - only who serves needs a server
+
+    _prepare(settings)
+    if settings.api_key is None and not _is_loopback(settings.host):
+        log.warning(
+            "ANYBODY WHO REACHES %s:%s MAY USE THIS SERVER: no API key is set. Set FACECRAFT_API_KEY "
+            "(openssl rand -hex 32), or listen on 127.0.0.1.",
+            settings.host,
+            settings.port,
+        )
+    many = settings.workers > 1
+    uvicorn.run(
+        "facecraft.api.app:from_environment" if many else create_app(settings),
+        factory=many,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,79 @@
+"""What an application holds while it runs, and how routes get at it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from facecraft.api.warmup import Warmup
+from facecraft.api.workbench import Ticket, Workbench
+from facecraft.jobs.results import Results
+from facecraft.settings import Settings
+from facecraft.studio import Studio
+
+
+class Statistics:
+    """How many pictures were worked on, how many became a result, and how long that took."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._total = 0
+        self._successful = 0
+        self._milliseconds = 0.0
+
+    def record(self, *, success: bool, milliseconds: float = 0.0) -> None:
+        """Count one picture; ``milliseconds`` matter for successful ones."""
+        with self._lock:
+            self._total += 1
+            if success:
+                self._successful += 1
+                self._milliseconds += milliseconds
+
+    @property
+    def total(self) -> int:
+        return self._total
+
+    @property
+    def success_rate(self) -> float:
+        """Between 0 and 1; 0 before the first picture."""
+        with self._lock:
+            return self._successful / self._total if self._total else 0.0
+
+    @property
+    def average_milliseconds(self) -> float:
+        """Of successful pictures; 0 before the first."""
+        with self._lock:
+            return self._milliseconds / self._successful if self._successful else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a route may need."""
+
+    settings: Settings
+    studio: Studio
+    results: Results
+    bench: Workbench
+    warmup: Warmup
+    statistics: Statistics = field(default_factory=Statistics)
+    started: float = field(default_factory=time.monotonic)
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of the application that ``request`` came to."""
+    services: Services = request.app.state.services
+    return services
+
+
+def ticket_of(request: Request) -> Ticket:
+    """Return the ticket that the request was admitted with."""
+    ticket: Ticket = request.state.ticket
+    return ticket
+
+
+ServicesOf = Annotated[Services, Depends(services_of)]
+TicketOf = Annotated[Ticket, Depends(ticket_of)]

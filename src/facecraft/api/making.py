@@ -1,0 +1,73 @@
+"""Making pictures for one request: the upload read, the pipeline run in a worker, the attempt counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Request
+from starlette.datastructures import UploadFile
+
+from facecraft.api.artifacts import keep, link
+from facecraft.api.dependencies import Services, services_of, ticket_of
+from facecraft.api.uploads import read_upload
+from facecraft.api.workbench import Ticket
+from facecraft.errors import FacecraftError
+from facecraft.pipelines.pipeline import Pipeline
+from facecraft.pipelines.stage import Watch
+from facecraft.studio import Result
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """Makes pictures for one request. Every method but :meth:`run` blocks: call it in a worker."""
+
+    request: Request
+    services: Services
+    ticket: Ticket
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run ``work`` in a worker. Raises what it raises, DeadlineError and CancelledError."""
+        return await self.services.bench.run(work, self.ticket)
+
+    def make(
+        self, pipeline: Pipeline, upload: UploadFile, *, background: UploadFile | None = None, write: bool = True
+    ) -> Result:
+        """Run ``pipeline`` on ``upload``. Raises whatever the engine raises."""
+        start = time.perf_counter()
+        studio, statistics = self.services.studio, self.services.statistics
+        try:
+            references = {} if background is None else {"background": studio.read(read_upload(background))}
+            result = studio.run(
+                pipeline,
+                read_upload(upload),
+                references=references,
+                name=upload.filename,
+                watch=Watch(cancel=self.ticket.cancel),
+                write=write,
+            )
+        except FacecraftError:
+            statistics.record(success=False)
+            raise
+        statistics.record(success=True, milliseconds=(time.perf_counter() - start) * 1000)
+        return result
+
+    def keep(self, job_id: str, result: Result) -> None:
+        """Keep the files of ``result`` to be fetched. Raises StorageError."""
+        keep(self.services.results, job_id, result)
+
+    def link(self, job_id: str, suffix: str) -> str:
+        """Return where a kept file is fetched. Does not block."""
+        return link(self.request, job_id, suffix)
+
+
+def making_of(request: Request) -> Making:
+    """Return the maker for ``request``."""
+    return Making(request, services_of(request), ticket_of(request))
+
+
+MakingOf = Annotated[Making, Depends(making_of)]

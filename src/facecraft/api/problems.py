@@ -1,0 +1,251 @@
+"""Errors as RFC 9457 problem+json: the only place that knows which :class:`Kind` is which HTTP status."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from facecraft import telemetry
+from facecraft.errors import CancelledError, FacecraftError, Kind
+
+log = telemetry.logger("api")
+
+STATUS: Mapping[Kind, int] = {
+    Kind.INVALID: 422,
+    Kind.TOO_LARGE: 413,
+    Kind.UNSUPPORTED: 415,
+    Kind.NOT_FOUND: 404,
+    Kind.UNAUTHENTICATED: 401,
+    Kind.FORBIDDEN: 403,
+    Kind.BUSY: 429,
+    Kind.CANCELLED: 499,
+    Kind.DEADLINE: 504,
+    Kind.UNAVAILABLE: 503,
+    Kind.STORAGE_FULL: 507,
+    Kind.CONFIGURATION: 500,
+    Kind.INTERNAL: 500,
+}
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 2
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_PATH = re.compile(r"(?:^|[\s'\"(])(?:/[\w.-]+|[A-Za-z]:\\)")
+_DOCS = ("/docs", "/openapi.json")
+
+
+class FieldProblem(BaseModel):
+    """One field of a request that is not valid. What was sent is not repeated."""
+
+    field: str
+    message: str
+    type: str
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: str = Field(description="Stable identifier of this sort of problem.")
+    title: str = Field(description="The same for every problem of this sort.")
+    status: int
+    detail: str = Field(description="What happened, for people.")
+    instance: str = Field(description="Identifier of this one occurrence.")
+    code: str = Field(description="Stable code for programs.")
+    request_id: str = Field(description="As in the X-Request-Id header and in the server's log.")
+    hint: str | None = Field(default=None, description="What to do about it.")
+    errors: list[FieldProblem] | None = Field(default=None, description="Fields that are not valid.")
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    range_: {
+        "description": f"{who} error",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for range_, who in (("4XX", "Client"), ("5XX", "Server"))
+}
+"""What the OpenAPI document says of errors, the same for every endpoint."""
+
+
+def request_id(scope: Scope) -> str:
+    """Return the id of the request: the one the client sent, or one made here."""
+    state: dict[str, Any] = scope.setdefault("state", {})
+    if "request_id" not in state:
+        sent = Headers(scope=scope).get("x-request-id", "")
+        state["request_id"] = sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex
+    return str(state["request_id"])
+
+
+def answer(
+    scope: Scope, error: FacecraftError, extra: Mapping[str, object] | None = None, *, quiet: bool = False
+) -> Response:
+    """Return ``error`` as a problem; ``extra`` adds members to its body. Troubles of ours are logged unless ``quiet``."""
+    status = STATUS[error.kind]
+    if status >= 500 and not quiet:
+        log.warning("%s: %s", error.code, error.message, extra={"detail": error.detail})
+    title, message = _title(error), public_message(error)
+    hint = error.hint if error.hint is None or not _PATH.search(error.hint) else error.default_hint
+    return _problem(scope, status, error.code, title, message, hint=hint, extra=extra)
+
+
+def public_message(error: FacecraftError) -> str:
+    """Return what a client may know of ``error``: folders of the server stay on the server."""
+    if STATUS[error.kind] == 500 or _PATH.search(error.message):
+        return f"{_title(error)}."
+    return error.message
+
+
+def _title(error: FacecraftError) -> str:
+    return (type(error).__doc__ or error.code).strip().splitlines()[0].rstrip(".")
+
+
+def _problem(
+    scope: Scope,
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    *,
+    hint: str | None = None,
+    errors: list[FieldProblem] | None = None,
+    headers: Mapping[str, str] | None = None,
+    extra: Mapping[str, object] | None = None,
+) -> Response:
+    identity = request_id(scope)
+    problem = Problem(
+        type=f"urn:facecraft:problem:{code}",
+        title=title,
+        status=status,
+        detail=detail,
+        instance=f"urn:facecraft:request:{identity}",
+        code=code,
+        request_id=identity,
+        hint=hint,
+        errors=errors,
+    )
+    send = dict(headers or {})
+    if status in (429, 503):
+        send.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+    if status == 401:
+        send.setdefault("WWW-Authenticate", 'Bearer realm="facecraft"')
+    body = problem.model_dump(exclude=None if errors is not None else {"errors"})
+    return JSONResponse(body | dict(extra or {}), status, send, MEDIA_TYPE)
+
+
+async def _from_facecraft(request: Request, error: Exception) -> Response:
+    if not isinstance(error, FacecraftError):
+        raise error
+    return answer(request.scope, error)
+
+
+async def _from_http(request: Request, error: Exception) -> Response:
+    """A 404, 405 or 400 of the framework. Its own texts may repeat what was sent; ours do not."""
+    if not isinstance(error, HTTPException):
+        raise error
+    phrase = HTTPStatus(error.status_code).phrase
+    code = phrase.lower().replace(" ", "_").replace("-", "_")
+    hints = {404: "See /docs for every endpoint.", 405: "See /docs for the methods of this endpoint."}
+    return _problem(
+        request.scope,
+        error.status_code,
+        code,
+        phrase,
+        f"{HTTPStatus(error.status_code).description or phrase}.",
+        hint=hints.get(error.status_code),
+        headers=error.headers,
+    )
+
+
+async def _from_validation(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    fields = [
+        FieldProblem(
+            field=".".join(str(part) for part in item["loc"] if part not in ("body", "query", "path"))[:80],
+            message=str(item["msg"]) if item["type"] != "value_error" else str(item["ctx"]["error"]),
+            type=str(item["type"]),
+        )
+        for item in error.errors()[:20]
+    ]
+    names = ", ".join(dict.fromkeys(item.field for item in fields))
+    return _problem(
+        request.scope,
+        STATUS[Kind.INVALID],
+        "invalid_request",
+        "The request is not valid",
+        f"Not valid: {names}.",
+        hint="See `errors` for each field, and /docs for what is allowed.",
+        errors=fields,
+    )
+
+
+async def _from_disconnect(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the handler protocol
+    return answer(request.scope, CancelledError("The client is gone."))
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of ``app`` with a problem."""
+    app.add_exception_handler(FacecraftError, _from_facecraft)
+    app.add_exception_handler(HTTPException, _from_http)
+    app.add_exception_handler(RequestValidationError, _from_validation)
+    app.add_exception_handler(ClientDisconnect, _from_disconnect)
+
+
+class LastResort:
+    """The outermost layer: gives every request its id, every reply its headers, and every surprise a problem."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        identity = request_id(scope)
+        start = time.perf_counter()
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _add_headers(MutableHeaders(scope=message), scope["path"], identity)
+            await send(message)
+
+        with telemetry.bind(request_id=identity):
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except FacecraftError as error:
+                if status:
+                    raise
+                await answer(scope, error)(scope, receive, send_with_headers)
+            except Exception:
+                log.exception("unexpected error")
+                if not status:
+                    failure = FacecraftError("Something went wrong inside Facecraft.")
+                    await answer(scope, failure)(scope, receive, send_with_headers)
+            finally:
+                level = logging.DEBUG if scope["path"] in ("/health", "/ready") else logging.INFO
+                spent = (time.perf_counter() - start) * 1000
+                log.log(level, "%s %r %s %.0f ms", scope["method"], scope["path"][:200], status, spent)
+
+
+def _add_headers(headers: MutableHeaders, path: str, identity: str) -> None:
+    headers["X-Request-Id"] = identity
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["X-Frame-Options"] = "DENY"
+    headers["Referrer-Policy"] = "no-referrer"
+    headers.setdefault("Cache-Control", "no-store")
+    if path not in _DOCS:  # the interactive documentation needs its scripts
+        headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"

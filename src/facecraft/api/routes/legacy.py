@@ -1,0 +1,343 @@
+"""The endpoints of Facecraft 1.0, field by field, over the same pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import UploadFile
+from starlette.responses import Response
+
+from facecraft.api.artifacts import keep_members
+from facecraft.api.forms import FileForm, FilesForm, takes, with_defaults
+from facecraft.api.making import Making, MakingOf
+from facecraft.api.problems import answer, public_message
+from facecraft.api.uploads import BatchRoute, UploadRoute
+from facecraft.errors import CancelledError, FacecraftError
+from facecraft.imaging.codecs import OutputFormat
+from facecraft.imaging.shapes import Shape
+from facecraft.jobs.results import new_job_id
+from facecraft.options import Fraction, Options, Side
+from facecraft.pipelines.pipeline import Pipeline
+from facecraft.pipelines.presets import PortraitOptions
+from facecraft.pipelines.report import Report
+from facecraft.settings import Settings
+from facecraft.studio import Result
+
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+class LookOptions(Options):
+    """What the first Facecraft let people choose of a portrait; other fields are ignored, as it did."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    background_r: Byte = 240
+    """Red part of the colour behind the portrait in the JPEG; the PNG is transparent."""
+    background_g: Byte = 240
+    """Green part of that colour."""
+    background_b: Byte = 240
+    """Blue part of that colour."""
+    face_margin: Fraction = 0.3
+    """Room around the head as a fraction of its height."""
+    use_oval_mask: bool = True
+    """Cut the portrait to an oval."""
+    enhance_face: bool = True
+    """Restore the face when a restoration model is installed."""
+    enhance_fidelity: Fraction = 0.7
+    """How close restoration stays to the original."""
+
+    def portrait(
+        self, settings: Settings, *, width: int, height: int, formats: tuple[OutputFormat, ...]
+    ) -> PortraitOptions:
+        """Return the options of today that these stand for."""
+        return settings.portrait.with_changes(
+            width=width,
+            height=height,
+            formats=formats,
+            fill=(self.background_r, self.background_g, self.background_b),
+            face_margin=self.face_margin,
+            shape=Shape.OVAL if self.use_oval_mask else Shape.NONE,
+            restore=self.enhance_face,
+            fidelity=self.enhance_fidelity,
+        )
+
+
+class ProcessOptions(LookOptions):
+    """The options of ``/process``."""
+
+    width: Side = 648
+    """Width of the portrait in pixels."""
+    height: Side = 648
+    """Height of the portrait in pixels."""
+    return_base64: bool = False
+    """Put the files into the reply, too."""
+
+
+class QuickOptions(LookOptions):
+    """The options of ``/process/quick``."""
+
+    size: Side = 648
+    """Width and height of the portrait in pixels."""
+
+
+class BatchOptions(ProcessOptions):
+    """The options of ``/process/batch``."""
+
+    return_base64: bool = True
+    """Put the files into the reply, too."""
+
+
+class ProcessForm(ProcessOptions, FileForm):
+    """A picture and how it shall look."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class QuickForm(QuickOptions, FileForm):
+    """A picture and how it shall look."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class BatchForm(BatchOptions, FilesForm):
+    """Pictures and how they shall look."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Position(BaseModel):
+    """A box in pixels of the input."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class OutputSize(BaseModel):
+    """The size of the portrait in pixels."""
+
+    width: int
+    height: int
+
+
+class ProcessResult(BaseModel):
+    """What was found and made."""
+
+    face_detected: bool
+    face_count: int
+    """Every face in the picture, not only the one that was used."""
+    face_position: Position
+    output_size: OutputSize
+    file_size_bytes: int
+    """Of the PNG with an oval, of the JPEG otherwise."""
+
+
+class Links(BaseModel):
+    """Where the files of one picture are."""
+
+    download_url: str | None = None
+    png_url: str | None = None
+    jpg_url: str | None = None
+    png_base64: str | None = None
+    jpg_base64: str | None = None
+    error: str | None = None
+    error_message: str | None = None
+
+
+class ProcessReply(Links):
+    """One processed picture."""
+
+    success: bool
+    job_id: str
+    processing_time_ms: int
+    result: ProcessResult | None = None
+
+
+class BatchItem(Links):
+    """One picture of a batch."""
+
+    filename: str
+    success: bool
+    job_id: str | None = None
+
+
+class BatchReply(BaseModel):
+    """A processed batch. ``job_id`` deletes all of it."""
+
+    job_id: str
+    total: int
+    successful: int
+    failed: int
+    processing_time_ms: int
+    results: list[BatchItem]
+
+
+def _links(making: Making, job_id: str, result: Result, *, with_files: bool) -> Links:
+    """Keep the files of ``result`` and say where they are."""
+    making.keep(job_id, result)
+    return Links(
+        download_url=making.link(job_id, "png"),
+        png_url=making.link(job_id, "png"),
+        jpg_url=making.link(job_id, "jpg"),
+        png_base64=base64.b64encode(result["png"]).decode() if with_files else None,
+        jpg_base64=base64.b64encode(result["jpg"]).decode() if with_files else None,
+    )
+
+
+def router(settings: Settings) -> APIRouter:
+    """Return the endpoints of Facecraft 1.0 for a server with ``settings``."""
+    routes = APIRouter(prefix="/api/v1", tags=["Facecraft 1.0"], route_class=UploadRoute)
+    batch = APIRouter(route_class=BatchRoute)
+    _add_process(routes, settings)
+    _add_quick(routes, settings)
+    _add_batch(batch, settings)
+    routes.include_router(batch)
+    return routes
+
+
+def _defaults(settings: Settings, options: type[LookOptions]) -> LookOptions:
+    """Return what this server's operator chose."""
+    chosen = {
+        "background_r": settings.default_background_r,
+        "background_g": settings.default_background_g,
+        "background_b": settings.default_background_b,
+        "face_margin": settings.default_face_margin,
+        "use_oval_mask": settings.default_oval_mask,
+        "enhance_fidelity": settings.default_enhance_fidelity,
+        "width": settings.default_width,
+        "height": settings.default_height,
+        "size": settings.default_width,
+    }
+    return options.model_validate(chosen)
+
+
+def _add_process(routes: APIRouter, settings: Settings) -> None:
+    @routes.post("/process", name="process", summary="Make a portrait", response_model=ProcessReply)
+    @takes(with_defaults(ProcessForm, _defaults(settings, ProcessOptions)))
+    async def process(form: ProcessForm, making: MakingOf) -> Response:
+        """Answer what was found and where the files are; 422 with ``success: false`` when there is no face."""
+        job_id, start = new_job_id(), time.perf_counter()
+        pipeline = form.portrait(
+            settings, width=form.width, height=form.height, formats=(OutputFormat.PNG, OutputFormat.JPEG)
+        ).pipeline()
+
+        def work() -> bytes:
+            result = making.make(pipeline, form.file)
+            links = _links(making, job_id, result, with_files=form.return_base64)
+            reply = ProcessReply(
+                success=True,
+                job_id=job_id,
+                processing_time_ms=_since(start),
+                result=_found(result.report, oval=form.use_oval_mask),
+                **links.model_dump(),
+            )
+            return reply.model_dump_json().encode()
+
+        try:
+            return Response(await making.run(work), media_type="application/json")
+        except FacecraftError as error:
+            failed = ProcessReply(
+                success=False,
+                job_id=job_id,
+                processing_time_ms=_since(start),
+                error=error.code,
+                error_message=public_message(error).rstrip("."),
+            )
+            return answer(making.request.scope, error, failed.model_dump())
+
+
+def _add_quick(routes: APIRouter, settings: Settings) -> None:
+    @routes.post(
+        "/process/quick",
+        name="quick",
+        summary="Make a portrait and answer the PNG itself",
+        response_class=Response,
+        responses={200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}},
+    )
+    @takes(with_defaults(QuickForm, _defaults(settings, QuickOptions)))
+    async def quick(form: QuickForm, making: MakingOf) -> Response:
+        """Nothing is kept on the server."""
+        pipeline = form.portrait(settings, width=form.size, height=form.size, formats=(OutputFormat.PNG,)).pipeline()
+        data = await making.run(lambda: making.make(pipeline, form.file)["png"])
+        headers = {"Content-Disposition": 'inline; filename="facecraft.png"'}
+        return Response(data, media_type="image/png", headers=headers)
+
+
+def _add_batch(routes: APIRouter, settings: Settings) -> None:
+    @routes.post("/process/batch", name="batch", summary="Make many portraits", response_model=BatchReply)
+    @takes(with_defaults(BatchForm, _defaults(settings, BatchOptions)))
+    async def batch(form: BatchForm, making: MakingOf) -> Response:
+        """Answer one result for each picture, in the order they were sent. A bad one does not stop the rest."""
+        job_id, start = new_job_id(), time.perf_counter()
+        pipeline = form.portrait(
+            settings, width=form.width, height=form.height, formats=(OutputFormat.PNG, OutputFormat.JPEG)
+        ).pipeline()
+        places = asyncio.Semaphore(making.services.bench.places)  # a batch does not push others out of the line
+
+        async def one(upload: UploadFile) -> BatchItem:
+            async with places:
+                return await _item(making, pipeline, upload, with_files=form.return_base64)
+
+        done = await asyncio.gather(*map(one, form.files), return_exceptions=True)
+        items = [_item_or_raise(each) for each in done]
+
+        def finish() -> bytes:
+            keep_members(making.services.results, job_id, [item.job_id for item in items if item.job_id])
+            successful = sum(item.success for item in items)
+            reply = BatchReply(
+                job_id=job_id,
+                total=len(items),
+                successful=successful,
+                failed=len(items) - successful,
+                processing_time_ms=_since(start),
+                results=items,
+            )
+            return reply.model_dump_json().encode()
+
+        return Response(await making.services.bench.run(finish), media_type="application/json")
+
+
+async def _item(making: Making, pipeline: Pipeline, upload: UploadFile, *, with_files: bool) -> BatchItem:
+    job_id, name = new_job_id(), upload.filename or ""
+
+    def work() -> Links:
+        return _links(making, job_id, making.make(pipeline, upload), with_files=with_files)
+
+    try:
+        links = await making.run(work)
+    except CancelledError:
+        raise
+    except FacecraftError as error:
+        return BatchItem(
+            filename=name, success=False, error=error.code, error_message=public_message(error).rstrip(".")
+        )
+    return BatchItem(filename=name, success=True, job_id=job_id, **links.model_dump())
+
+
+def _item_or_raise(done: BatchItem | BaseException) -> BatchItem:
+    if isinstance(done, BaseException):
+        raise done
+    return done
+
+
+def _found(report: Report, *, oval: bool) -> ProcessResult:
+    box = next(face.box for face in report.faces if face.chosen)
+    outputs = {output.format: output for output in report.outputs}
+    png = outputs[OutputFormat.PNG.value]
+    return ProcessResult(
+        face_detected=True,
+        face_count=len(report.faces),
+        face_position=Position(x=round(box.x), y=round(box.y), width=round(box.width), height=round(box.height)),
+        output_size=OutputSize(width=png.width, height=png.height),
+        file_size_bytes=(png if oval else outputs[OutputFormat.JPEG.value]).bytes,
+    )
+
+
+def _since(start: float) -> int:
+    return round((time.perf_counter() - start) * 1000)

@@ -1,0 +1,199 @@
+"""Pictures on their way in: multipart bodies read under limits, into memory first and the upload folder beyond."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import Any
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.responses import Response
+from starlette.types import Receive
+
+from facecraft.api.dependencies import services_of
+from facecraft.api.limits import MIB
+from facecraft.api.workbench import Ticket
+from facecraft.errors import (
+    CancelledError,
+    DeadlineError,
+    EmptyInputError,
+    StorageAccessError,
+    StorageError,
+    StorageFullError,
+    TooManyFilesError,
+    UnsupportedFormatError,
+    UploadTooLargeError,
+)
+from facecraft.settings import Settings
+
+PREFIX = "facecraft-upload-"
+MEMORY_BYTES = MIB
+"""Uploads up to this size stay in memory."""
+MAX_FIELDS = 200
+MAX_FIELD_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """What one multipart body may hold."""
+
+    files: int
+    file_bytes: int
+    folder: Path
+
+    @classmethod
+    def of(cls, settings: Settings, *, batch: bool) -> UploadLimits:
+        """Return the limits of one picture and its background, or of a batch."""
+        files = settings.batch_max_files if batch else 2
+        return cls(files, settings.max_upload_size_mb * MIB, settings.upload_dir)
+
+
+class _Parser(MultiPartParser):
+    """Starlette's parser with a limit for each file and a folder of our own for what does not stay in memory."""
+
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None], limits: UploadLimits) -> None:
+        super().__init__(
+            headers, stream, max_files=limits.files + 1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
+        )
+        self._limits = limits
+        self._part_bytes = 0
+
+    def on_headers_finished(self) -> None:
+        super().on_headers_finished()
+        self._part_bytes = 0
+        upload = self._current_part.file
+        if upload is None:
+            return
+        if self._current_files > self._limits.files:
+            raise TooManyFilesError(f"A request to this endpoint may hold at most {self._limits.files} files.")
+        spool = SpooledTemporaryFile(  # noqa: SIM115 - closed with the form
+            max_size=MEMORY_BYTES, dir=str(self._limits.folder), prefix=PREFIX
+        )
+        self._files_to_close_on_error.append(spool)
+        upload.file = spool  # type: ignore[assignment]  # as Starlette does
+        upload._max_mem_size = MEMORY_BYTES  # noqa: SLF001 - decides whether writing goes to a thread
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._current_part.file is not None:
+            self._part_bytes += end - start
+            if self._part_bytes > self._limits.file_bytes:
+                raise UploadTooLargeError(f"A file may have at most {self._limits.file_bytes // MIB} MiB.")
+        super().on_part_data(data, start, end)
+
+
+async def read_form(request: Request, limits: UploadLimits) -> FormData:
+    """Read the multipart body of ``request``.
+
+    Raises UnsupportedFormatError for another content type, UploadTooLargeError, TooManyFilesError, StorageError when
+    the upload folder cannot take it, and HTTPException (400) for a malformed body. Nothing is left behind then.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise UnsupportedFormatError(
+            "The request is not multipart/form-data.", hint="Send the picture as a form: curl -F file=@me.jpg …"
+        )
+    try:
+        async with aclosing(request.stream()) as stream:
+            return await _Parser(request.headers, stream, limits).parse()
+    except MultiPartException as error:
+        raise HTTPException(400) from error
+    except OSError as error:
+        raise storage_error(error) from error
+
+
+def storage_error(error: OSError) -> StorageError:
+    """Return what ``error`` means for the upload folder."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StorageFullError(detail=str(error))
+    return StorageAccessError("The upload folder cannot be written.", detail=str(error))
+
+
+def clean(folder: Path) -> None:
+    """Make the upload folder and delete what an earlier process left there. Raises StorageAccessError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        for path in folder.glob(f"{PREFIX}*"):
+            with suppress(FileNotFoundError):
+                path.unlink()
+    except OSError as error:
+        raise storage_error(error) from error
+
+
+def read_upload(upload: UploadFile) -> bytes:
+    """Return the bytes of ``upload``; its name and content type are ignored. Blocks: call it in a worker.
+
+    Raises EmptyInputError, and StorageError when it cannot be read.
+    """
+    try:
+        upload.file.seek(0)
+        data = upload.file.read()
+    except OSError as error:
+        raise storage_error(error) from error
+    if not data:
+        raise EmptyInputError
+    return data
+
+
+class _ParsedRequest(Request):
+    """A request whose form has been read, under our limits."""
+
+    def __init__(self, request: Request, form: FormData) -> None:
+        super().__init__(request.scope, request.receive)
+        self._parsed = form
+
+    async def form(self, **limits: object) -> FormData:  # type: ignore[override]  # noqa: ARG002
+        return self._parsed
+
+
+class UploadRoute(APIRoute):
+    """A route that takes pictures: it admits the request, reads its form and listens for a client that leaves."""
+
+    batch = False
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the framework's own handling of a request with a form."""
+        handle = super().get_route_handler()
+        batch = self.batch
+
+        async def guarded(request: Request) -> Response:
+            services = services_of(request)
+            limits = UploadLimits.of(services.settings, batch=batch)
+            with services.bench.admit() as ticket:
+                request.state.ticket = ticket
+                try:
+                    async with asyncio.timeout_at(ticket.deadline):
+                        form = await read_form(request, limits)
+                except TimeoutError as error:
+                    raise DeadlineError("The upload took too long.") from error
+                watcher = asyncio.create_task(_watch(request.receive, ticket))
+                try:
+                    return await handle(_ParsedRequest(request, form))
+                finally:
+                    watcher.cancel()
+                    await form.close()
+
+        return guarded
+
+
+class BatchRoute(UploadRoute):
+    """An :class:`UploadRoute` for many pictures."""
+
+    batch = True
+
+
+async def _watch(receive: Receive, ticket: Ticket) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    ticket.stop(CancelledError("The client is gone."))
