@@ -41,6 +41,11 @@ def result_bytes(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+def counted(number: int, noun: str) -> str:
+    """Return ``number`` and ``noun``, in the plural where it is not one."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def describe(error: BaseException) -> str:
     """Return an error as one line with its code."""
     if isinstance(error, FacecraftError):
@@ -48,14 +53,12 @@ def describe(error: BaseException) -> str:
     return f"[internal_error] {type(error).__name__}: {error}"
 
 
-def table(
-    columns: Iterable[str], rows: Iterable[Sequence[str]], *, title: str | None = None, stderr: bool = False
-) -> None:
+def table(columns: Iterable[str], rows: Iterable[Sequence[str]], *, stderr: bool = False) -> None:
     """Print a table: a result on stdout, or for people on stderr. Columns that begin with ``#`` are numbers."""
     console = Console(stderr=stderr, highlight=False)
     if not console.is_terminal:
         console = Console(stderr=stderr, highlight=False, width=_PIPE_WIDTH)
-    grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         numeric = column.startswith("#")
         grid.add_column(column.removeprefix("#"), justify="right" if numeric else "left", overflow="fold")

@@ -12,7 +12,7 @@ import typer
 
 from facecraft import telemetry
 from facecraft.cli.batch import Outcome, cores, work_through
-from facecraft.cli.console import describe, result, say, table
+from facecraft.cli.console import counted, describe, result, say, table
 from facecraft.cli.inputs import Selection, Source
 from facecraft.errors import FacecraftError, StorageAccessError
 from facecraft.imaging.threads import share_cores
@@ -160,13 +160,12 @@ def _summary(done: int, skipped: int, failed: list[Outcome], ignored: int) -> No
 
 def summarize(report: Report) -> None:
     """Tell a person in a few lines what was done to one picture."""
-    faces = len(report.faces)
     outputs = [
         f"{record.format} {record.width}×{record.height} {record.bytes / 1024:.0f} KiB"
         + (f" quality {record.quality}" if record.quality is not None else "")
         for record in report.outputs
     ]
-    found = [f"{faces} face{'' if faces == 1 else 's'}", *outputs, f"{report.total_milliseconds:.0f} ms"]
+    found = [counted(len(report.faces), "face"), *outputs, f"{report.total_milliseconds:.0f} ms"]
     say(f"{report.source.name}: " + " · ".join(found))
     for warning in report.warnings:
         say(f"  {warning}", style="yellow")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from facecraft.cli.console import table
+from facecraft.cli.console import counted, result, table
 from facecraft.cli.flags import Flags, with_flags
 from facecraft.cli.inputs import Source, select
 from facecraft.cli.pictures import (
@@ -60,7 +60,10 @@ def _detect(
 
 def _show(report: Report) -> None:
     size = f"{report.source.width}×{report.source.height}"
-    title = f"{report.source.name} ({size}): {len(report.faces)} faces, {report.total_milliseconds:.0f} ms"
+    count = counted(len(report.faces), "face")
+    result(f"{report.source.name} ({size}): {count}, {report.total_milliseconds:.0f} ms")
+    if not report.faces:
+        return
     rows = [
         (
             str(face.index),
@@ -73,4 +76,4 @@ def _show(report: Report) -> None:
         )
         for face in report.faces
     ]
-    table(("#face", "#x", "#y", "#width", "#height", "#score", "#roll"), rows, title=title)
+    table(("#face", "#x", "#y", "#width", "#height", "#score", "#roll"), rows)
