@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from facecraft.catalog.files import require_space
 from facecraft.catalog.sources import Conditions, WheelTags
@@ -57,33 +58,24 @@ def fetch_package(pin: ArchivePin, folder: Path, conditions: Conditions, receive
         StorageFullError: it does not fit on the disk; said before pip is started.
         CancelledError: somebody asked to stop.
     """
-    if importlib.util.find_spec("pip") is None:
+    pip = _pip()
+    if pip is None:
         raise ModelDownloadError(
             f"pip is missing from this Python, and {pin.name} {pin.version} is fetched with it",
             hint=f"Add pip with `{sys.executable} -m ensurepip` (or `uv pip install pip`) and run the command again.",
         )
     tags = WheelTags.of(pin.file)
     require_space(folder, (pin.bytes or 0) * (_ROOM_WHEEL if tags else _ROOM_SOURCE))
-    scratch, target = folder / "tmp", folder / "archive"
-    scratch.mkdir()
+    target = folder / "archive"
     target.mkdir()
-    command = _command(pin, tags, folder, target)
+    command = [sys.executable, *pip, *_arguments(pin, tags, folder, target)]
     log = folder / "pip.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments from the catalogue
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            env=_environment(folder, scratch, source=tags is None),
-            cwd=folder,
-        )
+    with log.open("wb") as stream, _started(command, folder, stream, source=tags is None) as process:
         try:
             _watch(process, pin, folder, conditions, received)
         finally:
             if process.poll() is None:
                 process.kill()
-            process.wait()
     output = log.read_text("utf-8", "replace")
     if process.returncode:
         if "DO NOT MATCH THE HASHES" in output:
@@ -95,11 +87,25 @@ def fetch_package(pin: ArchivePin, folder: Path, conditions: Conditions, receive
     return found[0]
 
 
-def _command(pin: ArchivePin, tags: WheelTags | None, folder: Path, target: Path) -> list[str]:
+def _pip() -> list[str] | None:
+    """Return how this Python runs pip: its own, or the one that Python carries to give to new environments.
+
+    Environments made by uv have no pip. The wheel inside ``ensurepip`` runs as it is, without being installed.
+    """
+    if importlib.util.find_spec("pip") is not None:
+        return ["-m", "pip"]
+    ensurepip = importlib.util.find_spec("ensurepip")
+    if ensurepip is None or ensurepip.origin is None:
+        return None
+    wheels = sorted((Path(ensurepip.origin).parent / "_bundled").glob("pip-*.whl"))
+    return [str(wheels[-1] / "pip")] if wheels else None
+
+
+def _arguments(pin: ArchivePin, tags: WheelTags | None, folder: Path, target: Path) -> list[str]:
     wanted = folder / "wanted.txt"
     wanted.write_text(f"{pin.name}=={pin.version} --hash=sha256:{pin.sha256}\n", "utf-8")
     command = [
-        sys.executable, "-m", "pip", "download", "--no-input", "--disable-pip-version-check", "--progress-bar", "off",
+        "download", "--no-input", "--disable-pip-version-check", "--progress-bar", "off",
         "--no-deps", "--no-cache-dir", "--require-hashes", "--dest", str(target), "--requirement", str(wanted),
     ]  # fmt: skip
     if tags:
@@ -114,8 +120,20 @@ def _command(pin: ArchivePin, tags: WheelTags | None, folder: Path, target: Path
     return [*command, "--no-binary", pin.name, "--use-pep517", "--no-build-isolation"]
 
 
-def _environment(folder: Path, scratch: Path, *, source: bool) -> dict[str, str]:
+def _started(command: list[str], folder: Path, log: IO[bytes], *, source: bool) -> subprocess.Popen[bytes]:
+    environment = _environment(folder, source=source)
+    try:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and arguments from the catalogue
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=folder
+        )
+    except OSError as error:
+        raise ModelDownloadError("pip could not be started", detail=str(error)) from error
+
+
+def _environment(folder: Path, *, source: bool) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in _OVERRIDDEN}
+    scratch = folder / "tmp"
+    scratch.mkdir()
     # pip unpacks in the temporary folder: ours is on the disk whose room was checked, and it is watched and removed.
     environment |= {name: str(scratch) for name in ("TMPDIR", "TEMP", "TMP")}
     if source:

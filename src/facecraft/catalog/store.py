@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -200,24 +201,27 @@ class ModelStore:
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
-    def _files(self, spec: ModelSpec) -> Iterator[Path]:
+    def _files(self, spec: ModelSpec) -> Iterator[tuple[Path, int]]:
+        """Yield path and size of what the folders hold under the name of ``spec``, the own folder first."""
         place = self._places.get(spec.id)
-        if place is not None and place.is_file():
-            yield place.absolute()
-        for folder in self._folders:
-            path = folder / (spec.file or "")
-            if spec.file and path.is_file():
-                yield path
+        paths = [] if place is None else [place.expanduser().absolute()]
+        for path in [*paths, *(folder / (spec.file or "") for folder in self._folders)]:
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            if stat.S_ISREG(status.st_mode):
+                yield path, status.st_size
 
     def _look(self, spec: ModelSpec, *, fresh: bool = False) -> tuple[ModelState, Path | None]:
         if spec.builtin:
             return ModelState.INSTALLED, None
         worst: tuple[ModelState, Path | None] = (ModelState.ABSENT, None)
-        for path in self._files(spec):
+        for path, size in self._files(spec):
             if spec.sha256 is None:
                 return ModelState.UNVERIFIED, path
-            wrong_size = spec.bytes is not None and path.stat().st_size != spec.bytes
-            if not wrong_size and self._records.sha256(path, fresh=fresh) == spec.sha256:
+            right_size = spec.bytes in {None, size}
+            if right_size and self._records.sha256(path, fresh=fresh) == spec.sha256:
                 return ModelState.INSTALLED, path
             if worst[1] is None:
                 worst = (ModelState.CORRUPT, path)

@@ -219,6 +219,19 @@ def test_search_folders_are_read_and_never_written(tmp_path: Path) -> None:
     assert [path.name for path in shipped.iterdir()] == ["fine.onnx"]
 
 
+def test_a_single_model_may_lie_elsewhere_under_any_name(tmp_path: Path) -> None:
+    place = tmp_path / "my-net.bin"
+    store = ModelStore(CATALOG, tmp_path / "models", offline=True, places={"fine": place})
+    assert store.state("fine") is ModelState.ABSENT
+    place.write_bytes(BODY)
+    assert store.path("fine") == place
+    place.write_bytes(b"damaged")
+    with pytest.raises(ModelIntegrityError):
+        store.path("fine")
+    put(store, "fine")
+    assert store.path("fine") == store.root / "fine.onnx"
+
+
 def test_verify_without_names_checks_what_is_here(store: ModelStore) -> None:
     put(store, "fine")
     put(store, "plain", b"x" * len(BODY))
