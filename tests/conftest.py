@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import platformdirs
 import pytest
 
 from facecraft.imaging.image import Image
+from facecraft.settings import Settings
+from facecraft.studio import Studio
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -46,3 +49,17 @@ def yunet_file(models_dir: Path) -> Path:
         if (folder / name).is_file():
             return folder / name
     pytest.skip(f"{name} is neither installed nor in ../shared/models")
+
+
+@pytest.fixture(scope="session")
+def studio(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """A studio over the installed starter models, with defaults and folders of its own."""
+    folder = tmp_path_factory.mktemp("studio")
+    settings = Settings(
+        models_dir=models_dir, upload_dir=folder / "uploads", output_dir=folder / "results", device="cpu", offline=True
+    )
+    with Studio.open(settings) as opened:
+        missing = [spec.id for spec in opened.store.catalog.pack("starter") if not opened.store.usable(spec.id)]
+        if missing:
+            pytest.skip(f"the starter models are not installed (make models): {', '.join(missing)}")
+        yield opened

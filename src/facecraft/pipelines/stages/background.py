@@ -46,9 +46,13 @@ def background(context: Context, options: BackgroundOptions, models: ModelHub) -
     match options.background:
         case "transparent":
             return replace(context, backdrop=None)
-        case "original" | "blur":
+        case "original":
+            # The freed colours of the edge belong over another background; over their own they would mix twice.
             scene = context.canvas if context.scene is None else context.scene
-            if options.background == "blur" and context.alpha is not None:
+            return replace(context, pixels=scene, backdrop=scene, backdrop_is_scene=True)
+        case "blur":
+            scene = context.canvas if context.scene is None else context.scene
+            if context.alpha is not None:
                 scene = compositing.blurred(scene, context.alpha, strength=options.blur)
             return replace(context, backdrop=scene, backdrop_is_scene=True)
         case "image":
