@@ -108,14 +108,26 @@ def _warped(source: NDArray[_T], transform: Transform, size: Size) -> NDArray[_T
     # From reduced coordinates to output coordinates: centres of reduced pixels lie (factor - 1) / 2 further in.
     offset = (factor - 1) / 2
     reduced = Transform(np.array([[factor, 0, x1 + offset], [0, factor, y1 + offset]], np.float64)).then(transform)
-    warped = cv2.warpAffine(
-        np.ascontiguousarray(part),
-        reduced.inverse().matrix,
+    inverse = reduced.inverse().matrix
+    part = np.ascontiguousarray(part)
+    warped = _affine(part, inverse, size, cv2.INTER_CUBIC)
+    if shrink < 0.99:
+        # OpenCV's cubic kernel (a = -0.75) overshoots a step by a tenth. Mixed with the linear one it comes close to
+        # a = -0.5 (Keys 1981), which is as sharp to the eye and hardly rings.
+        soft = _affine(part, inverse, size, cv2.INTER_LINEAR)
+        return np.asarray(cv2.addWeighted(warped, 0.6, soft, 0.4, 0), source.dtype)
+    return warped
+
+
+def _affine(part: NDArray[_T], inverse: NDArray[np.float64], size: Size, kernel: int) -> NDArray[_T]:
+    out = cv2.warpAffine(
+        part,
+        inverse,
         (size.width, size.height),
-        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+        flags=kernel | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return np.asarray(warped, source.dtype)
+    return np.asarray(out, part.dtype)
 
 
 def _span(low: float, high: float, length: int) -> tuple[int, int]:

@@ -51,7 +51,7 @@ def shape_mask(
     if width < 1:
         return np.asarray(np.clip(np.float32(0.5) - distance, 0, 1), np.float32)
     # Alpha is 0 from `outward` outside the outline; the centres of border pixels lie half a pixel inside the frame.
-    outward = min(width / 2, room - 0.5)
+    outward = min(width / 2, room - 0.5) - 1e-3  # float32 may round either way
     t = np.clip((np.float32(outward) - distance) / np.float32(width), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
