@@ -202,9 +202,11 @@ def test_mirrors_are_tried_in_order_and_each_reason_is_told(server: Server, tmp_
         "http://127.0.0.1:9/closed",  # the discard port: nobody listens
     ]
     store = store_of(tmp_path, spec(*addresses))
+    heard: list[ProgressEvent] = []
     with pytest.raises(ModelDownloadError) as caught:
-        store.install(["net"])
-    for reason in ("404 Not Found", "503", "another checksum", "2999999 bytes instead of 3000000", "connection failed"):
+        store.install(["net"], progress=heard.append)
+    assert any("404 Not Found" in event.message for event in heard), "told at once, not only at the end"
+    for reason in ("404 Not Found", "503", "another checksum", "2999999 bytes instead of 3000000", "cannot be reached"):
         assert reason in caught.value.message
     assert [path for path, _ in server.asked] == ["/gone", "/busy", "/busy", "/busy", "/wrong", "/short"]
     assert "models install net" in (caught.value.hint or "")

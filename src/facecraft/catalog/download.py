@@ -28,6 +28,10 @@ class _InterruptedError(Exception):
     """The transfer broke off in a way that another try may mend."""
 
 
+class _UnreachableError(_InterruptedError):
+    """Nobody answers at this address: not worth many tries while there are other sources."""
+
+
 class _RestartError(Exception):
     """What lies on disk cannot be continued: begin again with nothing."""
 
@@ -78,6 +82,11 @@ def download(url: str, part: Path, expected: Expected, conditions: Conditions, r
                 part.unlink(missing_ok=True)
                 reason = str(trouble)
                 continue
+            except _UnreachableError as trouble:
+                reason = str(trouble)
+                if attempt:
+                    break
+                continue
             except _InterruptedError as trouble:
                 reason = str(trouble)
                 continue
@@ -120,6 +129,8 @@ class _Transfer:
             raise ModelDownloadError(f"it redirects more than {_MAX_REDIRECTS} times") from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise ModelDownloadError(f"the address cannot be used: {error}") from error
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            raise _UnreachableError(f"it cannot be reached: {str(error) or 'no answer in time'}") from error
         except httpx.TimeoutException as error:
             raise _InterruptedError("it did not answer in time") from error
         except httpx.RemoteProtocolError as error:

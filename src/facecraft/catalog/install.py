@@ -154,6 +154,7 @@ class _Errand:
         except (ModelDownloadError, ModelIntegrityError) as error:
             for wish in wishes:
                 wish.fail(error)
+            self.meter.say(wishes[0].spec.id, f"{source.label}: {error.message}")
 
     def _fetch_file(self, source: UrlSource, spec: ModelSpec) -> None:
         part = self.shelf.partial / f"{spec.file}.part"

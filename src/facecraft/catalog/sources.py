@@ -112,10 +112,10 @@ class Patience:
     """How long and how often a source is asked before the next one is tried."""
 
     attempts: int = 4
-    """Tries for each source, the first included."""
+    """Tries for each source, the first included; two where nobody answers at all."""
     backoff: float = 0.5
     """Seconds before the second try; doubled for each further one."""
-    connect: float = 15.0
+    connect: float = 10.0
     """Seconds until a connection must stand."""
     read: float = 30.0
     """Seconds without a single byte before a connection counts as dead."""
