@@ -71,3 +71,52 @@ def test_litert_networks_leave_no_memory_behind(models_dir: Path) -> None:
         pytest.skip(f"{path.name} is not installed")
     grown = growth("litert", "LiteRtSession", path, 150)
     assert grown < 150 * path.stat().st_size / 5
+
+
+SHAPES = """
+import random, sys
+import numpy as np
+from facecraft.inference.onnx import OnnxSession
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+session = OnnxSession(sys.argv[1], threads=1)
+dice = random.Random(0)
+
+def run(times):
+    for _ in range(times):
+        session.run({"x": np.zeros((1, 3, dice.randrange(32, 256), dice.randrange(32, 256)), np.float32)})
+
+session.run({"x": np.zeros((1, 3, 256, 256), np.float32)})
+run(60)
+before = resident()
+run(250)
+print(resident() - before)
+"""
+
+
+def test_pictures_of_every_size_do_not_make_a_network_grow(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    import numpy as np
+
+    nodes, weights, name, channels = [], [], "x", 3
+    for number in range(4):
+        kernel = np.full((16, channels, 3, 3), 0.01, np.float32)
+        weights.append(onnx.numpy_helper.from_array(kernel, f"w{number}"))
+        nodes.append(onnx.helper.make_node("Conv", [name, f"w{number}"], [f"y{number}"], pads=[1] * 4))
+        name, channels = f"y{number}", 16
+    graph = onnx.helper.make_graph(
+        nodes,
+        "g",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3, "h", "w"])],
+        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 16, "h", "w"])],
+        weights,
+    )
+    path = tmp_path / "open.onnx"
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    done = subprocess.run([sys.executable, "-c", SHAPES, str(path)], capture_output=True, text=True, check=True)
+    grown = int(done.stdout)
+    assert grown < 3 * 1024 * 1024, f"250 shapes left {grown} bytes behind"

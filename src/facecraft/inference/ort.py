@@ -55,6 +55,8 @@ def options(runtime: ModuleType, *, threads: int) -> onnxruntime.SessionOptions:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _QUIET
+    # Plans of memory are kept for every shape ever seen: networks with open sides would grow without end.
+    options.enable_mem_pattern = False
     # Waiting threads that spin take the cores from the next network of the same portrait.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
