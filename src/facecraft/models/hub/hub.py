@@ -38,7 +38,6 @@ _ADVISED_PACKS = ("starter", "standard")
 _BLANK_SIDE = 512
 
 AdapterT = TypeVar("AdapterT")
-_Adapter = NamedDetector | NamedLandmarker | NamedSegmenter | NamedEmbedder | NamedRestorer
 
 
 @dataclass(frozen=True, slots=True)
