@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
-from facecraft.cli.console import counting
+from facecraft.cli.console import Counter, counting
 from facecraft.cli.inputs import Source
-from facecraft.inference.devices import cpu_count
 from facecraft.pipelines.report import Report
 from facecraft.progress import CancelToken
 
@@ -21,11 +21,6 @@ class Outcome:
     source: Source
     report: Report | None = None
     error: BaseException | None = None
-
-
-def cores() -> int:
-    """Return how many pictures are worked on at once unless ``--jobs`` says otherwise."""
-    return cpu_count()
 
 
 def work_through(
@@ -48,7 +43,7 @@ def work_through(
         futures = [pool.submit(work, source) for source in sources]
         if tick is not None:
             for future, source in zip(futures, sources, strict=True):
-                future.add_done_callback(lambda _done, name=source.name: tick(name))
+                future.add_done_callback(partial(_count, tick, source.name))
         finished = False
         try:
             for source, future in zip(sources, futures, strict=True):
@@ -58,3 +53,7 @@ def work_through(
         finally:
             if not finished:
                 cancel.cancel()
+
+
+def _count(tick: Counter, name: str, _done: Future[Report | None]) -> None:
+    tick(name)

@@ -136,9 +136,9 @@ def _keep_inputs(targets: dict[Source, Target]) -> None:
             if not path.exists():
                 continue
             status = path.stat()
-            source = inputs.get((status.st_dev, status.st_ino))
-            if source is not None:
-                raise typer.BadParameter(f"{path} would overwrite the input {source.name}", param_hint="--out")
+            taken = inputs.get((status.st_dev, status.st_ino))
+            if taken is not None:
+                raise typer.BadParameter(f"{path} would overwrite the input {taken.name}", param_hint="--out")
 
 
 def _make_folder(folder: Path) -> None:

@@ -11,11 +11,12 @@ from typing import Annotated
 import typer
 
 from facecraft import telemetry
-from facecraft.cli.batch import Outcome, cores, work_through
+from facecraft.cli.batch import Outcome, work_through
 from facecraft.cli.console import counted, describe, result, say, table
 from facecraft.cli.inputs import Selection, Source
 from facecraft.errors import FacecraftError, StorageAccessError
 from facecraft.imaging.threads import share_cores
+from facecraft.inference.devices import cpu_count
 from facecraft.pipelines.report import Report
 from facecraft.progress import CancelToken
 from facecraft.settings import Settings
@@ -66,7 +67,7 @@ def each_picture(
 
     The error of a single picture is raised; of several, failures are listed at the end and the run exits with 1.
     """
-    available = cores()
+    available = cpu_count()
     at_once = min(jobs or available, len(selection.sources))
     if at_once > 1:
         share_cores(available, at_once)
@@ -136,12 +137,9 @@ def _line(outcome: Outcome, *, pretty: bool) -> str | None:
     if outcome.error is None:
         return None
     error = outcome.error
-    known = isinstance(error, FacecraftError)
-    failure = {
-        "code": error.code if known else "internal_error",
-        "message": error.message if known else type(error).__name__,
-        "hint": error.hint if known else None,
-    }
+    failure: dict[str, str | None] = {"code": "internal_error", "message": type(error).__name__, "hint": None}
+    if isinstance(error, FacecraftError):
+        failure = {"code": error.code, "message": error.message, "hint": error.hint}
     return json.dumps({"name": outcome.source.name, "error": failure}, indent=indent, ensure_ascii=False)
 
 

@@ -16,6 +16,7 @@ from facecraft.imaging.resample import resize
 _GAP = 16
 _LABEL = 34
 _TILE = 12
+_WIDEST = 2
 _PAPER = (250, 250, 250)
 _INK = (40, 40, 40)
 _LIGHT, _DARK = 255, 204
@@ -32,7 +33,7 @@ class Panel:
 def contact_sheet(panels: Sequence[Panel], height: int = 480) -> Pixels:
     """Return H×W×3 RGB with the panels from left to right, each ``height`` pixels high in its own proportions.
 
-    Raises ValueError when there are none.
+    A picture wider than twice that is made smaller and stands in the middle. Raises ValueError when there are none.
     """
     if not panels:
         raise ValueError("a contact sheet needs at least one panel")
@@ -42,7 +43,8 @@ def contact_sheet(panels: Sequence[Panel], height: int = 480) -> Pixels:
     sheet[:] = _PAPER
     left, top = _GAP, _GAP + _LABEL
     for panel, picture in zip(panels, pictures, strict=True):
-        sheet[top : top + height, left : left + picture.shape[1]] = picture
+        first = top + (height - picture.shape[0]) // 2
+        sheet[first : first + picture.shape[0], left : left + picture.shape[1]] = picture
         cv2.putText(sheet, panel.label, (left, top - 12), cv2.FONT_HERSHEY_SIMPLEX, 0.55, _INK, 1, cv2.LINE_AA)
         left += picture.shape[1] + _GAP
     return sheet
@@ -57,9 +59,8 @@ def checkerboard(size: Size) -> Pixels:
 
 
 def _fitted(pixels: Pixels, height: int) -> Pixels:
-    if pixels.shape[0] == height:
-        return pixels
-    return resize(pixels, Size(max(1, round(pixels.shape[1] * height / pixels.shape[0])), height))
+    scale = min(height / pixels.shape[0], _WIDEST * height / pixels.shape[1])
+    return resize(pixels, Size(max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))))
 
 
 def _opaque(pixels: Pixels) -> Pixels:
