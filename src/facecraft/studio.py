@@ -99,16 +99,27 @@ class Result:
 class Studio:
     """One Facecraft: settings, installed models, loaded networks. Safe to use from several threads."""
 
-    def __init__(self, settings: Settings, store: ModelStore, pool: SessionPool, device: Resolution) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: ModelStore,
+        pool: SessionPool,
+        device: Resolution,
+        *,
+        threads: int | None = None,
+    ) -> None:
         self.settings = settings
         self.store = store
         self.pool = pool
         self.device = device
-        self.hub = ModelHub(store.catalog, store, pool, device)
+        self.hub = ModelHub(store.catalog, store, pool, device, threads=threads)
 
     @classmethod
-    def open(cls, settings: Settings | None = None) -> Self:
+    def open(cls, settings: Settings | None = None, *, threads: int | None = None) -> Self:
         """Open the parts. Networks are loaded when they are first needed.
+
+        ``threads`` is how many threads one network uses on the CPU (None: the cores of this process); whoever works
+        on many pictures at once does best with 1.
 
         Raises ConfigurationError, and ProviderUnavailableError when the device asked for is not there.
         """
@@ -117,7 +128,7 @@ class Studio:
         pool = SessionPool(
             budget_bytes=settings.model_memory_mb * 1024 * 1024, idle_seconds=settings.model_idle_seconds
         )
-        return cls(settings, store, pool, resolve(settings.device))
+        return cls(settings, store, pool, resolve(settings.device), threads=threads)
 
     def close(self) -> None:
         """Close every network."""

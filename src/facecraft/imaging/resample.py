@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facecraft.imaging.geometry import Size, Transform
+from facecraft.imaging.geometry import Box, Size, Transform
 from facecraft.imaging.image import Alpha, Pixels
 
 _T = TypeVar("_T", np.uint8, np.float32)
@@ -49,6 +49,29 @@ def warp(pixels: Pixels, transform: Transform, size: Size) -> Warped:
     out_alpha = np.clip(out[:, :, 3:], 0, 255)
     colors = out[:, :, :3] * (255 / np.maximum(out_alpha, 1e-3))
     return Warped(np.rint(np.clip(np.concatenate([colors, out_alpha], axis=2), 0, 255)).astype(np.uint8), inside)
+
+
+def glance(pixels: Pixels, transform: Transform, size: Size) -> Pixels:
+    """Resample ``pixels`` (H×W×3 uint8) for a network to look at: a fifth of the time of :func:`warp`, softer.
+
+    The part that is needed is reduced by the nearest whole number, which is quick and exact, and then turned with a
+    linear kernel. What lies outside the source repeats its border.
+    """
+    source = Size(int(pixels.shape[1]), int(pixels.shape[0]))
+    seen = transform.inverse().box(Box(-1, -1, size.width, size.height)).clipped(source)
+    x1, y1 = math.floor(seen.x1), math.floor(seen.y1)
+    x2, y2 = max(x1 + 1, math.ceil(seen.x2)), max(y1 + 1, math.ceil(seen.y2))
+    part = pixels[min(y1, source.height - 1) : y2, min(x1, source.width - 1) : x2]
+    x1, y1 = min(x1, source.width - 1), min(y1, source.height - 1)
+    to_part = Transform(np.array([[1.0, 0.0, x1], [0.0, 1.0, y1]])).then(transform)
+    factor = round(1 / transform.scale) if transform.scale < 1 else 1
+    if factor > 1:
+        small = (max(1, part.shape[1] // factor), max(1, part.shape[0] // factor))
+        part = part[: max(1, small[1] * factor), : max(1, small[0] * factor)]
+        part = np.asarray(cv2.resize(part, small, interpolation=cv2.INTER_AREA), np.uint8)
+        offset = (factor - 1) / 2
+        to_part = Transform(np.array([[factor, 0.0, offset], [0.0, factor, offset]])).then(to_part)
+    return _affine(np.ascontiguousarray(part), to_part.inverse().matrix, size, cv2.INTER_LINEAR)
 
 
 def warp_mask(alpha: Alpha, transform: Transform, size: Size) -> Alpha:

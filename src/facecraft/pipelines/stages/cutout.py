@@ -14,7 +14,7 @@ from facecraft.imaging import isolation, matting
 from facecraft.imaging.geometry import Box, Size, Transform
 from facecraft.imaging.image import Alpha, Image, Pixels
 from facecraft.imaging.matting import Refine
-from facecraft.imaging.resample import warp, warp_mask
+from facecraft.imaging.resample import glance, warp, warp_mask
 from facecraft.models.hub import ModelHub
 from facecraft.options import Options
 from facecraft.pipelines.stage import Context, stage
@@ -79,7 +79,7 @@ def _whole(context: Context) -> tuple[Transform, Size]:
 
 def _view(context: Context) -> _View:
     transform, size = _whole(context) if context.size is None else _around_frame(context, context.size)
-    pixels = warp(context.original.rgb, transform, size).pixels
+    pixels = glance(context.original.rgb, transform, size)
     mapped = [transform.box(face.box) for face in context.faces]
     boxes = [mapped[index] for index in context.chosen]
     others = [box for index, box in enumerate(mapped) if index not in context.chosen and box.clipped(size).area > 0]

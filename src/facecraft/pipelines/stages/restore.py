@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from facecraft.errors import LicenseNotAcceptedError, ModelNotInstalledError
+from facecraft.errors import LicenseNotAcceptedError, ModelNotInstalledError, RuntimeMissingError
 from facecraft.faces.alignment import FFHQ_512, align
 from facecraft.imaging import compositing
 from facecraft.models.hub import ModelHub
@@ -42,7 +42,7 @@ def restore(context: Context, options: RestoreOptions, models: ModelHub) -> Cont
         return context.skip("restore", "switched off")
     try:
         restorer = models.restorer(options.restorer)
-    except (ModelNotInstalledError, LicenseNotAcceptedError) as error:
+    except (ModelNotInstalledError, LicenseNotAcceptedError, RuntimeMissingError) as error:
         if options.restorer != "auto":
             raise
         return context.skip("restore", f"{error.message} {error.hint or ''}".strip())
