@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import numpy as np
 
+from facecraft.imaging.choices import Shape
 from facecraft.imaging.geometry import Size
 from facecraft.imaging.image import Alpha
 
-
-class Shape(StrEnum):
-    """The outline of a portrait."""
-
-    OVAL = "oval"
-    ROUNDED = "rounded"
-    CIRCLE = "circle"
-    NONE = "none"
+__all__ = ["Shape", "shape_mask"]
 
 
 def shape_mask(

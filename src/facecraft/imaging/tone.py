@@ -15,9 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecraft.imaging import illuminant
+from facecraft.imaging.choices import ToneOptions
 from facecraft.imaging.geometry import Box
 from facecraft.imaging.image import Alpha, Pixels
-from facecraft.options import Fraction, Options
+
+__all__ = [
+    "Curve",
+    "Light",
+    "ToneOptions",
+    "contrast_curve",
+    "exposure_curve",
+    "measure",
+    "saturated",
+    "sharpened",
+    "tone",
+]
 
 _SAMPLE_SIDE = 256
 """Statistics are taken from every n-th pixel so that about this many lie along the longer side."""
@@ -31,23 +43,6 @@ does not lighten dark skin that is well lit."""
 
 _SHOULDER = 1.25
 """How late the exposure curve bends: at 1 it is Reinhard's, above 1.33 a gain of 4 would no longer be monotonic."""
-
-
-class ToneOptions(Options):
-    """How light and colour are improved; each from 0 (not at all) to 1 (strongly)."""
-
-    exposure: Fraction = 0.6
-    """Brighten a subject that is too dark, or calm one that is too bright."""
-    white_balance: Fraction = 0.6
-    """Take out a colour cast of the light; skin keeps its colour."""
-    contrast: Fraction = 0.5
-    """Give a flat picture depth; a picture with depth is left alone."""
-    saturation: Fraction = 0.15
-    """Make pale colours livelier; strong colours and skin are held back."""
-    sharpen: Fraction = 0.3
-    """Sharpen detail inside the subject at output size."""
-    denoise: Fraction = 0.0
-    """Smooth noise and leave edges."""
 
 
 Curve = NDArray[np.float64]

@@ -163,6 +163,15 @@ def test_bad_profile_is_ignored(profile: bytes) -> None:
     assert np.array_equal(image.pixels, scene())
 
 
+def test_a_tall_picture_is_converted_like_a_small_one() -> None:
+    """Conversion runs in stripes: no row may be missed or done twice."""
+    tall = cv2.resize(scene(), (20, 700), interpolation=cv2.INTER_NEAREST)
+    image = codecs.decode(saved(PilImage.fromarray(tall), "PNG", icc_profile=swapped_profile()))
+    small = codecs.decode(saved(PilImage.fromarray(scene()), "PNG", icc_profile=swapped_profile()))
+    assert np.array_equal(corners(image.pixels), corners(small.pixels))
+    assert len(np.unique(image.pixels.reshape(-1, 3), axis=0)) == 4
+
+
 def test_profile_keeps_alpha() -> None:
     rgba = np.dstack([scene(), np.linspace(0, 255, 96).round().astype(np.uint8)[None].repeat(64, 0)])
     image = codecs.decode(saved(PilImage.fromarray(rgba), "PNG", icc_profile=swapped_profile()))
@@ -185,6 +194,13 @@ def test_sixteen_bit_gray_png_and_tiff_are_scaled_not_cut() -> None:
     for kind in ("PNG", "TIFF"):
         image = codecs.decode(saved(PilImage.fromarray(deep), kind))
         assert np.array_equal(image.pixels[0, :, 0], np.arange(256)), kind
+
+
+def test_float_and_long_integer_tiff() -> None:
+    ramp = np.arange(256, dtype=np.float32)[None].repeat(4, 0)
+    for values in (ramp / 255, ramp, ramp * 257, (ramp * 257).astype(np.int32), ramp.astype(np.int32)):
+        image = codecs.decode(saved(PilImage.fromarray(values), "TIFF"))
+        assert np.array_equal(image.pixels[0, :, 1], np.arange(256))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])

@@ -1,11 +1,10 @@
 """Bytes to pixels and back: what a file is, what it would cost, its pixels upright in sRGB, and four output formats."""
 
+from facecraft.imaging.choices import EncodeOptions, OutputFormat
 from facecraft.imaging.codecs.decode import Probe, decode, decode_file, probe
 from facecraft.imaging.codecs.encode import (
     Encoded,
-    EncodeOptions,
     JpegResult,
-    OutputFormat,
     encode,
     encode_avif,
     encode_jpeg,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from PIL import Image as PilImage
@@ -11,6 +13,8 @@ from PIL import ImageCms
 from facecraft.imaging.image import Pixels
 
 _SAME_WITHIN = 2  # levels; profiles called sRGB differ by that much in rounding
+
+_STRIPE_ROWS = 128
 
 # What libraries raise on a damaged profile. A picture with a bad profile is still a picture.
 _PROFILE_ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError)
@@ -24,8 +28,19 @@ def to_srgb(pixels: Pixels, profile: bytes | None) -> tuple[Pixels, bool]:
     transform = _transform(profile, "RGB")
     if transform is None:
         return pixels, False
-    converted = ImageCms.applyTransform(PilImage.fromarray(pixels), transform, inPlace=False)
-    return (pixels, False) if converted is None else (np.asarray(converted), True)
+    out = np.empty_like(pixels)
+
+    def stripe(start: int) -> None:
+        part = PilImage.fromarray(pixels[start : start + _STRIPE_ROWS])
+        converted = ImageCms.applyTransform(part, transform)
+        if converted is not None:  # None only when working in place
+            out[start : start + _STRIPE_ROWS] = np.asarray(converted)
+
+    # Phones tag their twelve megapixels with Display P3. LittleCMS lets other threads run while it converts, and
+    # keeps what it remembers of a transform on the stack of each call.
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as threads:
+        list(threads.map(stripe, range(0, pixels.shape[0], _STRIPE_ROWS)))
+    return out, True
 
 
 def eight_bit_srgb(picture: PilImage.Image, profile: bytes | None) -> tuple[Pixels, bool]:
@@ -61,12 +76,10 @@ def _eight_bit(picture: PilImage.Image) -> PilImage.Image:
         return PilImage.fromarray(((deep + 128) // 257).astype(np.uint8))
     if picture.mode in {"I", "F"}:
         values = np.nan_to_num(np.asarray(picture, np.float64))
-        top = max(
-            (limit for limit in (1.0, 255.0, 65535.0) if float(values.max()) <= limit), default=None, key=lambda v: -v
-        )
-        top = float(values.max()) if top is None else top
-        if picture.mode == "I" and top == 1.0:
-            top = 255.0
+        # Neither mode states its range: the smallest usual one that holds the values is taken.
+        usual = (1.0, 255.0, 65535.0) if picture.mode == "F" else (255.0, 65535.0)
+        largest = float(values.max())
+        top = next((limit for limit in usual if largest <= limit), largest)
         return PilImage.fromarray(np.rint(np.clip(values, 0, top) * (255 / top)).astype(np.uint8))
     return picture
 

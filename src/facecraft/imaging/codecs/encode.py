@@ -5,69 +5,24 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Annotated
 
 import cv2
 import numpy as np
 from PIL import Image as PilImage
 from PIL import features
-from pydantic import Field
 
 from facecraft.errors import InvalidOptionError, UnsupportedFormatError
+from facecraft.imaging.choices import EncodeOptions, OutputFormat
 from facecraft.imaging.codecs.png import encode_png
 from facecraft.imaging.geometry import Size
 from facecraft.imaging.image import Pixels
 from facecraft.imaging.resample import resize
-from facecraft.options import Options
 
 KILOBYTE = 1024
 """Bytes in the kilobyte of a budget: the rule that a directory photo has at most 100 KB counts in 1024."""
 
 _MAX_ENCODES = 8
 _SMALLEST_SIDE = 16
-
-
-class OutputFormat(StrEnum):
-    """A format a finished picture can be written in."""
-
-    PNG = "png"
-    JPEG = "jpeg"
-    WEBP = "webp"
-    AVIF = "avif"
-
-    @property
-    def media_type(self) -> str:
-        return f"image/{self.value}"
-
-    @property
-    def suffix(self) -> str:
-        """The ending of a file name, with its dot."""
-        return ".jpg" if self is OutputFormat.JPEG else f".{self.value}"
-
-
-Quality = Annotated[int, Field(ge=1, le=100)]
-
-
-class EncodeOptions(Options):
-    """How finished pictures are written."""
-
-    dpi: Annotated[int, Field(ge=1, le=2400)] = 300
-    """Dots per inch written into PNG and JPEG files (WebP and AVIF have no place for it)."""
-    png_level: Annotated[int, Field(ge=1, le=9)] = 1
-    """PNG compression from 1 (fast) to 9 (small); never changes a pixel."""
-    jpeg_quality: Quality = 92
-    """The best JPEG quality to use."""
-    jpeg_min_quality: Quality = 50
-    """The lowest JPEG quality the size limit may lead to before the picture is made smaller instead."""
-    jpeg_max_kb: Annotated[int, Field(ge=0, le=100_000)] = 99
-    """The largest JPEG file in kilobytes of 1024 bytes; 0 means no limit."""
-    jpeg_min_scale: Annotated[float, Field(ge=0.1, le=1.0, allow_inf_nan=False)] = 0.5
-    """How far a JPEG may be scaled down to stay below its size limit; 1 forbids it."""
-    webp_quality: Quality = 90
-    """WebP quality."""
-    avif_quality: Quality = 75
-    """AVIF quality."""
 
 
 @dataclass(frozen=True, slots=True)
