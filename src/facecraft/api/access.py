@@ -8,6 +8,7 @@ import hmac
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from facecraft.api.problems import answer
 from facecraft.errors import UnauthenticatedError
 
 OPEN_PATHS = ("/health", "/ready")
@@ -27,7 +28,8 @@ class ApiKey:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and not self._known(Headers(scope=scope)):
-            raise UnauthenticatedError
+            await answer(scope, UnauthenticatedError())(scope, receive, send)
+            return
         await self._app(scope, receive, send)
 
     def _known(self, headers: Headers) -> bool:

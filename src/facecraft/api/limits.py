@@ -8,6 +8,7 @@ from collections.abc import Callable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from facecraft.api.problems import answer
 from facecraft.errors import DeadlineError, UploadTooLargeError
 from facecraft.settings import Settings
 
@@ -50,8 +51,6 @@ class BodyLimit:
             body.check_announced()
             await self._app(scope, body.receive, body.send)
         except UploadTooLargeError as error:
-            from facecraft.api.problems import answer  # noqa: PLC0415
-
             await answer(scope, error)(scope, receive, body.send)
 
 

@@ -78,6 +78,12 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 """What the OpenAPI document says of errors, the same for every endpoint."""
 
 
+def schemas() -> dict[str, Any]:
+    """Return the JSON schemas that :data:`RESPONSES` refer to, by name."""
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs"), Problem.__name__: schema}
+
+
 def request_id(scope: Scope) -> str:
     """Return the id of the request: the one the client sent, or one made here."""
     state: dict[str, Any] = scope.setdefault("state", {})

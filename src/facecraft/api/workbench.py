@@ -18,7 +18,7 @@ from facecraft.progress import CancelToken
 
 T = TypeVar("T")
 
-NICENESS = 10
+NICENESS = 5
 """How much worker threads stand back behind the event loop, so that it answers while every core is busy."""
 
 
@@ -122,4 +122,5 @@ class Workbench:
 
 def _stand_back() -> None:
     if sys.platform == "linux":  # elsewhere a priority belongs to the whole process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        own = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, own, min(19, os.getpriority(os.PRIO_PROCESS, own) + NICENESS))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import anyio.to_thread
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path
 from pydantic import BaseModel
 from starlette.responses import Response
 
@@ -27,14 +29,14 @@ class Deleted(BaseModel):
     response_class=Response,
     responses={200: {"content": {name: {} for name in MEDIA_TYPES.values()}}},
 )
-async def download(request: Request, services: ServicesOf) -> Response:
+async def download(job_id: str, ending: Annotated[str, Path(alias="format")], services: ServicesOf) -> Response:
     """Fetch a result: png, jpg, webp or avif, as far as it was asked for, or json for the report."""
-    job_id = parse_job_id(request.path_params["job_id"])
-    suffix = {"jpeg": "jpg"}.get(request.path_params["format"], request.path_params["format"])
+    parsed = parse_job_id(job_id)
+    suffix = "jpg" if ending == "jpeg" else ending
     if suffix not in MEDIA_TYPES:
         raise ArtifactNotFoundError(hint=f"Results are {', '.join(MEDIA_TYPES)}.")
-    data = await anyio.to_thread.run_sync(services.results.fetch, job_id, artifact_name(suffix))
-    headers = {"Content-Disposition": f'attachment; filename="facecraft-{job_id}.{suffix}"'}
+    data = await anyio.to_thread.run_sync(services.results.fetch, parsed, artifact_name(suffix))
+    headers = {"Content-Disposition": f'attachment; filename="facecraft-{parsed}.{suffix}"'}
     return Response(data, media_type=MEDIA_TYPES[suffix], headers=headers)
 
 
