@@ -21,14 +21,21 @@ from facecraft.inference.session import Session
 
 _Logits: TypeAlias = NDArray[np.float32]
 
-_CANVAS = 512
-"""Longer side of the grid on which passes are averaged: twice what the networks see; refinement does the rest."""
-_VIEW = 1024
-"""Longer side of the reduced picture from which large crops are taken."""
+_WHOLE, _CLOSE = 256, 384
+"""Longer sides of the grids on which passes over the whole picture and over crops are averaged.
+
+The networks see 256 pixels; finer edges are left to refinement.
+"""
+_SMALLEST = 144
+"""A reduced copy of the picture is not made smaller than this: no network takes less."""
+_SLACK = 0.9
+"""A crop may be this part of the network's input size before it is taken from a finer copy of the picture."""
 _CERTAIN = 0.01
 """Probabilities are kept this far from 0 and 1, so that one overconfident pass cannot outvote the others."""
 _RAMP = 0.125
 """The part of a crop along which its weight fades in: crops see badly at borders that are not the picture's."""
+_TRACE = 0.25
+"""What the first look must see of a person, a raised hand perhaps, for the closer look to include it."""
 _ROOM = 1.2
 """The box around the people is enlarged by this before it is looked at closely."""
 _HEAD = (1.6, 0.9, 2.3)
@@ -52,7 +59,7 @@ class SelfieSegmenter:
 
     ``session`` is the square network (1×256×256×3), ``landscape`` the wide one (1×144×256×3); both take RGB in 0..1,
     resized without keeping the aspect, and answer with a probability. They err in different places, so that their mean
-    is better than either. At most thirteen runs for one picture, the two networks side by side.
+    is better than either. Nine to eleven runs for one picture, the two networks side by side.
     """
 
     def __init__(self, session: Session, landscape: Session | None = None) -> None:
@@ -70,7 +77,7 @@ class SelfieSegmenter:
         both = [_Pass(frame), _Pass(frame, mirrored=True)]
         looks = self._look(view, [both] * len(self._sessions))
         trust = _trust([_probability(np.mean(answers, axis=0, dtype=np.float32)) for answers in looks])
-        whole = _Canvas(frame, size)
+        whole = _Canvas(frame, size, _WHOLE)
         for answers, weight in zip(looks, trust, strict=True):
             for logits in answers:
                 whole.add(logits, frame, weight)
@@ -80,7 +87,7 @@ class SelfieSegmenter:
         region = _region(rough, size, subject)
         if region is None:
             return Mask(resize(rough, size).clip(0, 1))
-        close = _Canvas(region, size)
+        close = _Canvas(region, size, _CLOSE)
         close.add(whole.cut(region), region, 2 * sum(trust), fade=False)
         head = None if subject is None else _whole_pixels(_around(subject, _HEAD), size)
         plans = [_square_passes(region, head), _wide_passes(region, head)][: len(self._sessions)]
@@ -91,28 +98,29 @@ class SelfieSegmenter:
 
     def _look(self, view: _View, plans: Sequence[Sequence[_Pass]]) -> list[list[_Logits]]:
         """Run every network over its passes, the networks side by side; logits of the size a network gives."""
-
-        def work(session: Session, plan: Sequence[_Pass]) -> list[_Logits]:
-            return [_run(session, view, each) for each in plan]
-
-        with ThreadPoolExecutor(max_workers=len(plans)) as workers:
-            return list(workers.map(work, self._sessions, plans))
+        square, *wide = self._sessions
+        if not wide:
+            return [_run(square, view, plans[0])]
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            other = aside.submit(_run, wide[0], view, plans[1])
+            return [_run(square, view, plans[0]), other.result()]
 
 
 class _View:
-    """The picture and a reduced copy, so that large crops need not be averaged from all pixels again and again."""
+    """The picture and its halves, so that large crops need not be averaged from all pixels again and again."""
 
     def __init__(self, pixels: Pixels) -> None:
-        height, width = pixels.shape[:2]
-        self._pixels = pixels
-        self._scale = min(1.0, _VIEW / max(height, width))
-        small = Size(max(1, round(width * self._scale)), max(1, round(height * self._scale)))
-        self._small = resize(pixels, small)
+        self._levels = [pixels]
+        while min(self._levels[-1].shape[:2]) >= 2 * _SMALLEST:
+            height, width = (side // 2 for side in self._levels[-1].shape[:2])
+            # Exact halves are averaged much faster than any other ratio; an odd last row or column is left out.
+            self._levels.append(resize(self._levels[-1][: 2 * height, : 2 * width], Size(width, height)))
 
     def crop(self, box: Box, size: Size) -> Pixels:
         """The pixels in ``box`` at ``size``, averaged where they shrink."""
-        scale = self._scale if max(box.width, box.height) * self._scale >= max(size.width, size.height) else 1.0
-        source = self._pixels if scale == 1.0 else self._small
+        room = min(box.width / size.width, box.height / size.height) / _SLACK
+        level = min(max(0, int(np.log2(max(room, 1.0)))), len(self._levels) - 1)
+        source, scale = self._levels[level], 0.5**level
         height, width = source.shape[:2]
         x1, y1 = min(round(box.x1 * scale), width - 1), min(round(box.y1 * scale), height - 1)
         x2, y2 = max(round(box.x2 * scale), x1 + 1), max(round(box.y2 * scale), y1 + 1)
@@ -125,9 +133,9 @@ class _View:
 class _Canvas:
     """A weighted mean of logits over ``region`` (whole pixels of a picture of ``size``)."""
 
-    def __init__(self, region: Box, size: Size) -> None:
+    def __init__(self, region: Box, size: Size, longest: int) -> None:
         self._region, self._size = region, size
-        scale = min(1.0, _CANVAS / max(region.width, region.height))
+        scale = min(1.0, longest / max(region.width, region.height))
         self._fx = max(1, round(region.width * scale)) / region.width
         self._fy = max(1, round(region.height * scale)) / region.height
         shape = (round(region.height * self._fy), round(region.width * self._fx))
@@ -166,17 +174,22 @@ class _Canvas:
         return _probability(mean)
 
 
-def _run(session: Session, view: _View, look: _Pass) -> _Logits:
+def _run(session: Session, view: _View, plan: Sequence[_Pass]) -> list[_Logits]:
+    """The answers of one network to ``plan``, each as large as the network gives it."""
     spec = session.inputs[0]
     _, height, width, _ = spec.shape
-    pixels = view.crop(look.crop, Size(width or 256, height or 256))
-    if look.mirrored:
-        pixels = pixels[:, ::-1]
-    tensor = np.ascontiguousarray(pixels, np.float32)[None] / np.float32(255)
-    answer = session.run({spec.name: tensor})[session.outputs[0].name]
-    p = np.asarray(answer[0, :, :, 0], np.float32).clip(_CERTAIN, 1 - _CERTAIN)
-    logits: _Logits = np.log(p / (1 - p))
-    return np.ascontiguousarray(logits[:, ::-1]) if look.mirrored else logits
+    size = Size(width or 256, height or 256)
+    seen: dict[Box, Pixels] = {}
+    answers = []
+    for look in plan:
+        if look.crop not in seen:
+            seen[look.crop] = view.crop(look.crop, size)
+        pixels = seen[look.crop]
+        tensor = np.multiply(pixels[None, :, ::-1] if look.mirrored else pixels[None], np.float32(1 / 255))
+        p = session.run({spec.name: np.ascontiguousarray(tensor)})[session.outputs[0].name][0, :, :, 0]
+        p = np.asarray(p[:, ::-1] if look.mirrored else p, np.float32).clip(_CERTAIN, 1 - _CERTAIN)
+        answers.append(np.ascontiguousarray(np.log(p / (1 - p))))
+    return answers
 
 
 def _probability(logits: _Logits) -> Alpha:
@@ -237,7 +250,7 @@ def _scaled(box: Box, size: Size, shape: tuple[int, ...]) -> Box:
 
 def _region(rough: Alpha, size: Size, subject: Box | None) -> Box | None:
     """The box to look at closely: the people found so far, or where the body of ``subject`` must be."""
-    rows, columns = np.flatnonzero((rough > 0.5).any(axis=1)), np.flatnonzero((rough > 0.5).any(axis=0))
+    rows, columns = np.flatnonzero((rough > _TRACE).any(axis=1)), np.flatnonzero((rough > _TRACE).any(axis=0))
     if len(rows) == 0:
         return None if subject is None else _whole_pixels(_around(subject, _BODY), size)
     found = Box(float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
@@ -258,14 +271,18 @@ def _part(box: Box, x1: float, y1: float, x2: float, y2: float) -> Box:
 
 
 def _square_passes(region: Box, head: Box | None) -> list[_Pass]:
+    if head is not None:
+        return [_Pass(region), _Pass(head)]
+    # Nobody is chosen: look along the whole upper part, where heads and raised hands are. Bodies without a head
+    # are not recognised, so that the lower part alone would do harm.
     left, right = _part(region, 0, 0, 0.6, 1), _part(region, 0.4, 0, 1, 1)
-    passes = [_Pass(region), _Pass(left), _Pass(right, mirrored=True)]
-    return passes if head is None else [*passes, _Pass(head)]
+    corners = _part(region, 0, 0, 0.55, 0.6), _part(region, 0.45, 0, 1, 0.6)
+    return [_Pass(left), _Pass(right, mirrored=True), *(_Pass(each) for each in corners)]
 
 
 def _wide_passes(region: Box, head: Box | None) -> list[_Pass]:
-    passes = [_Pass(region), _Pass(region, mirrored=True), _Pass(_part(region, 0, 0, 1, 0.6))]
-    return passes if head is None else [*passes, _Pass(head)]
+    top = _Pass(_part(region, 0, 0, 1, 0.6))
+    return [_Pass(region, mirrored=True), top, _Pass(region if head is None else head)]
 
 
 def _joined(rough: Alpha, close: Alpha, region: Box, size: Size, subject: Box | None) -> Alpha:

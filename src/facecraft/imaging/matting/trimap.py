@@ -13,6 +13,8 @@ from facecraft.imaging.image import Alpha
 
 _LOW, _HIGH = 0.15, 0.85
 """A coarse probability below or above these is certain, away from the edge."""
+_FAR = 0.02
+"""Farther from the edge than this part of the longer side nothing is left open."""
 _ISLAND = 0.02
 """A separate patch smaller than this part of the largest one is an error of the network, not a person."""
 _HOLE = 0.004
@@ -54,11 +56,21 @@ def tidy(coarse: Alpha) -> Alpha:
 
 
 def trimap(coarse: Alpha, reach: int) -> Trimap:
-    """Mark pixels nearer than ``reach`` to an uncertain one, or to the edge, as unknown."""
+    """Mark pixels nearer than ``reach`` to an uncertain one, or to the edge, as unknown.
+
+    Uncertain pixels far from the edge (the line of one half) are decided by the side they lie on: left open they
+    would become ghosts, half there and half not.
+    """
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     # beyond the picture nothing is known: a subject cut by the frame stays certain up to it
     inside = cv2.erode((coarse > _HIGH).astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1) > 0
     outside = cv2.erode((coarse < _LOW).astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1) > 0
+    subject = coarse > 0.5
+    far = max(2.0 * reach, _FAR * max(coarse.shape))
+    depth = cv2.distanceTransform(subject.astype(np.uint8), cv2.DIST_L2, 3)
+    height = cv2.distanceTransform((~subject).astype(np.uint8), cv2.DIST_L2, 3)
+    inside |= depth > far
+    outside |= height > far
     start = np.where(inside, np.float32(1), np.where(outside, np.float32(0), coarse))
     return Trimap(inside | outside, start)
 
