@@ -64,8 +64,8 @@ docs: $(DEV_STAMP) ## Write the reference pages from the code
 
 lock: $(VENV)/bin/python ## Resolve the dependencies again and write the locks
 	@$(PIP) uv
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --extra cpu --extra server pyproject.toml requirements/build.in -o requirements/runtime.txt
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --extra dev -c requirements/runtime.txt pyproject.toml requirements/build.in -o requirements/dev.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes -c requirements/constraints.txt --no-annotate --no-header --no-emit-index-url --no-emit-find-links --extra cpu --extra server pyproject.toml requirements/build.in -o requirements/runtime.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes -c requirements/constraints.txt --no-annotate --no-header --no-emit-index-url --no-emit-find-links --extra dev -c requirements/runtime.txt pyproject.toml requirements/build.in -o requirements/dev.txt
 
 clean: ## Remove what the commands made here (models stay)
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis
