@@ -41,27 +41,37 @@ def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def head_geometry(face: Face) -> HeadGeometry:
-    """Measure the head of ``face``: from its 468-point mesh when it has one, else from its five landmarks."""
+    """Measure the head of ``face``: from its 468-point mesh or 68 points when it has them, else from its five landmarks.
+
+    The factors were measured on portraits so that all three agree: 1.36 of forehead to chin in three dimensions, 1.9 of
+    eyes to chin, 3.72 of the geometric mean of eye distance and eyes to mouth (turning shortens the one, nodding the
+    other). When the head turns, the nose moves 0.75 as far to one side as the middle of the head to the other.
+    """
     left, right = face.landmarks[0], face.landmarks[1]
     across = _unit(right - left)
     down = np.array([-across[1], across[0]])
     eyes = (left + right) / 2
     if face.dense is not None and face.dense.scheme == "mesh468":
         p = face.dense.points
-        tall = float(np.linalg.norm(p[marks.MESH_CHIN] - p[marks.MESH_FOREHEAD]))
-        oval = p[list(marks.MESH_OVAL), :2] @ across
-        middle = (float(oval.min()) + float(oval.max())) / 2
-        shift = SIDEWAYS * (middle - float(eyes @ across))
-        size = 1.36 * tall
+        shift = SIDEWAYS * _offset(p[list(marks.MESH_OVAL), :2], eyes, across)
+        size = 1.36 * float(np.linalg.norm(p[marks.MESH_CHIN] - p[marks.MESH_FOREHEAD]))
+    elif face.dense is not None and face.dense.scheme == "ibug68":
+        p = face.dense.points[:, :2]
+        shift = SIDEWAYS * _offset(p, eyes, across)
+        size = 1.9 * float((p[marks.IBUG_CHIN] - eyes) @ down)
     else:
         mouth = (face.landmarks[3] + face.landmarks[4]) / 2
-        # Turning shortens the eye distance and nodding the way to the mouth: the larger of the two stays.
-        reach = max(float(np.linalg.norm(right - left)), 0.95 * abs(float((mouth - eyes) @ down)))
-        shift = 0.25 * float((face.landmarks[2] - eyes) @ across)
-        size = 3.65 * reach
+        shift = -0.75 * float((face.landmarks[2] - eyes) @ across)
+        size = 3.72 * math.sqrt(float(np.linalg.norm(right - left)) * float(np.linalg.norm(mouth - eyes)))
     center = eyes + shift * across
     roll = math.degrees(math.atan2(float(across[1]), float(across[0])))
     return HeadGeometry((float(center[0]), float(center[1])), size, roll)
+
+
+def _offset(outline: NDArray[np.float64], eyes: NDArray[np.float64], across: NDArray[np.float64]) -> float:
+    """How far the middle of the outline lies from the eyes along ``across``, in pixels."""
+    along = outline @ across
+    return (float(along.min()) + float(along.max())) / 2 - float(eyes @ across)
 
 
 def frame(face: Face, size: Size, margin: float = 0.3, *, straighten: bool = True) -> Transform:

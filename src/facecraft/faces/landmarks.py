@@ -33,6 +33,7 @@ MESH_OVAL: Indexes = (
 )  # fmt: skip
 """The outline of the face from the middle of the forehead, clockwise on screen."""
 
+IBUG_CHIN = 8
 IBUG_LEFT_EYE: Indexes = (36, 37, 38, 39, 40, 41)
 IBUG_RIGHT_EYE: Indexes = (42, 43, 44, 45, 46, 47)
 
@@ -54,9 +55,8 @@ def mouth_from_eyes(left_eye: Points, right_eye: Points, mouth: Points) -> Point
 def five_points(dense: DenseLandmarks) -> Points:
     """Take the five landmarks (5×2, pixels, the order of FIVE_POINTS) out of dense ones.
 
-    ``dlib5`` has no mouth: the point below the nose lies 0.45 of the way from the eye line to the mouth line of
-    the dlib mean face, so the mouth centre is that much further along the same direction. It is good enough to
-    align and to look at, not to measure a mouth. Raises ValueError for a scheme nobody declared.
+    ``dlib5`` has no nose tip and no mouth: measured on portraits, they lie 0.72 and 1.31 times as far below the eyes
+    as the base of the nose. Good enough to align and to look at, not to measure a mouth. Raises ValueError for a scheme nobody declared.
     """
     p = dense.points
     if dense.scheme == "mesh468":
@@ -76,7 +76,7 @@ def five_points(dense: DenseLandmarks) -> Points:
         left, right = _mean(p, (2, 3)), _mean(p, (0, 1))
         between = (left + right) / 2
         drop = p[4, :2] - between
-        return np.stack([left, right, between + 0.88 * drop, *mouth_from_eyes(left, right, between + 1.6 * drop)])
+        return np.stack([left, right, between + 0.72 * drop, *mouth_from_eyes(left, right, between + 1.31 * drop)])
     raise ValueError(f"no such landmark scheme: {dense.scheme}")
 
 
