@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,25 +31,23 @@ class Source:
     """None for standard input."""
     folder: PurePath = field(default_factory=PurePath)
     """Where it stands below the folder that was named, mirrored in the output folder."""
+    data: bytes = field(default=b"", repr=False)
+    """The picture itself, where it has no path."""
 
     @property
     def stem(self) -> str:
         """The file name without its ending."""
-        return self.path.stem if self.path else "stdin"
+        return Path(self.name).stem
 
     @property
     def suffix(self) -> str:
         """The ending in lower case, with its dot."""
-        return self.path.suffix.lower() if self.path else ""
+        return Path(self.name).suffix.lower()
 
-    def read(self, limits: Limits) -> Path | bytes:
-        """Return what :meth:`Studio.read` takes. Standard input is read to its end, or refused at the limit."""
-        if self.path is not None:
-            return self.path
-        data = sys.stdin.buffer.read(limits.max_bytes + 1)
-        if len(data) > limits.max_bytes:
-            raise UploadTooLargeError(f"Standard input has more than {limits.max_bytes / 2**20:.0f} MiB.")
-        return data
+    @property
+    def picture(self) -> Path | bytes:
+        """What :meth:`Studio.read` takes."""
+        return self.data if self.path is None else self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +61,12 @@ class Selection:
     """Files of the folders that are not pictures by their ending."""
 
 
-def select(words: Sequence[str], *, recursive: bool, without: Path | None = None) -> Selection:
+def select(words: Sequence[str], limits: Limits, *, recursive: bool, without: Path | None = None) -> Selection:
     """Return the pictures that ``words`` mean, each once, those of a folder sorted by name.
 
-    ``without`` is the output folder: pictures in it are results of an earlier run. Raises BadParameter for a folder
-    or pattern without pictures.
+    ``without`` is the output folder: pictures in it are results of an earlier run. Standard input is read here, in
+    the main thread, where Ctrl-C can end the wait. Raises BadParameter for a folder or pattern without pictures, and
+    UploadTooLargeError for too much standard input.
     """
     found: dict[Path | str, Source] = {}
     ignored = 0
@@ -74,10 +74,8 @@ def select(words: Sequence[str], *, recursive: bool, without: Path | None = None
     for word in words:
         path = Path(word)
         if word == STDIN:
-            if sys.stdin.isatty():
-                raise typer.BadParameter("nothing is piped into standard input", param_hint="IN")
-            many_here, sources = False, [Source("stdin", None)]
-        elif path.is_dir():
+            many_here, sources = False, [] if STDIN in found else [Source("stdin", None, data=_stdin(limits))]
+        elif os.path.isdir(word):  # noqa: PTH112 - never raises, whatever the name
             many_here = True
             files = [file for file in _files(path, recursive=recursive) if not _below(file, path, without)]
             pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
@@ -86,7 +84,7 @@ def select(words: Sequence[str], *, recursive: bool, without: Path | None = None
             if not sources:
                 extra = "" if recursive else " (add --recursive to look into its folders)"
                 raise typer.BadParameter(f"the folder {word} holds no pictures{extra}", param_hint="IN")
-        elif not path.exists() and glob.has_magic(word):
+        elif glob.has_magic(word) and not os.path.exists(word):  # noqa: PTH110 - never raises, whatever the name
             many_here = True
             matches = [Path(match) for match in sorted(glob.glob(word, recursive=True))]  # noqa: PTH207 - absolute too
             sources = [Source(str(match), match) for match in matches if match.is_file()]
@@ -98,6 +96,15 @@ def select(words: Sequence[str], *, recursive: bool, without: Path | None = None
         for source in sources:
             found.setdefault(source.path.absolute() if source.path else STDIN, source)
     return Selection(tuple(found.values()), many, ignored)
+
+
+def _stdin(limits: Limits) -> bytes:
+    if sys.stdin.isatty():
+        raise typer.BadParameter("nothing is piped into standard input", param_hint="IN")
+    data = sys.stdin.buffer.read(limits.max_bytes + 1)
+    if len(data) > limits.max_bytes:
+        raise UploadTooLargeError(f"Standard input has more than {limits.max_bytes / 2**20:.0f} MiB.")
+    return data
 
 
 def _files(folder: Path, *, recursive: bool) -> Iterator[Path]:

@@ -50,14 +50,16 @@ def _demo(
     report.json; of several photos into one folder each.
     """
     configure_log(settings, debug=ctx.obj.debug)
-    sources = select(photos, recursive=False, without=out).sources if photos else (Source(NAME, Path(NAME)),)
+    if photos:
+        sources = select(photos, settings.limits, recursive=False, without=out).sources
+    else:
+        sources = (Source(NAME, None, data=sample()),)
     failed = False
     with Studio.open(settings) as studio:
         for number, source in enumerate(sources, start=1):
             folder = out if len(sources) == 1 else out / f"{number:02d}-{source.stem}"
             try:
-                picture = source.read(settings.limits) if photos else sample()
-                _show(_make(studio, picture, source.name, folder))
+                _show(_make(studio, source.picture, source.name, folder))
             except FacecraftError as error:
                 if len(sources) == 1:
                     raise

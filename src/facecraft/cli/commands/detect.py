@@ -47,12 +47,12 @@ def _detect(
     report: ReportFile = None,
 ) -> None:
     configure_log(settings, debug=ctx.obj.debug)
-    selection = select(inputs, recursive=recursive)
+    selection = select(inputs, settings.limits, recursive=recursive)
     with Studio.open(settings) as studio:
 
         def work(source: Source, cancel: CancelToken) -> Report:
             cancel.check()
-            return studio.detect(source.read(settings.limits), options, name=source.name)
+            return studio.detect(source.picture, options, name=source.name)
 
         telling = Telling(json=as_json, report=report, paths=False)
         each_picture(selection, work, label="detect", jobs=jobs, telling=telling, show=_show)

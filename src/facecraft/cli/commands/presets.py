@@ -81,7 +81,7 @@ def _make(
         options = options.with_changes(background="image")
     formats = formats_for(out, options.formats, explicit=_given(ctx, "formats"))
     options = options.with_changes(formats=formats)
-    selection = select(inputs, recursive=recursive, without=None if out == STDIN else Path(out))
+    selection = select(inputs, settings.limits, recursive=recursive, without=None if out == STDIN else Path(out))
     targets = plan(selection, out, formats)
     with Studio.open(settings) as studio:
         background = None if background_image is None else studio.read(background_image)
@@ -92,8 +92,7 @@ def _make(
                 return None
             if not overwrite:
                 _refuse_existing(target)
-            picture = source.read(settings.limits)
-            result = studio.make(picture, options, background=background, name=source.name, cancel=cancel)
+            result = studio.make(source.picture, options, background=background, name=source.name, cancel=cancel)
             return target.write(result)
 
         telling = Telling(json=as_json, report=report, paths=out != STDIN)
