@@ -12,7 +12,7 @@ from facecraft.faces.suppression import suppress
 from facecraft.imaging.geometry import Size, Transform
 from facecraft.imaging.image import Image
 from facecraft.inference.session import Session, Tensor
-from facecraft.models.detectors.placing import in_corner, mapped
+from facecraft.models.detectors.placing import canvas_for, face_at, in_corner, mapped
 
 _STRIDES = (8, 16, 32)
 
