@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import platformdirs
@@ -13,6 +18,10 @@ import pytest
 from facecraft.imaging.image import Image
 from facecraft.settings import Settings
 from facecraft.studio import Studio
+
+if TYPE_CHECKING:
+    import httpx
+    from fastapi import FastAPI
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -63,3 +72,57 @@ def studio(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         if missing:
             pytest.skip(f"the starter models are not installed (make models): {', '.join(missing)}")
         yield opened
+
+
+@dataclass(frozen=True)
+class Door:
+    """A running server on the loopback address, the application in it and a client for it."""
+
+    app: FastAPI
+    settings: Settings
+    client: httpx.Client
+    port: int
+
+
+@pytest.fixture
+def open_door(tmp_path: Path) -> Iterator[Callable[..., Door]]:
+    """Open real HTTP servers in this process; without a studio they have no models. Settings are given by name."""
+    import httpx
+    import uvicorn
+
+    from facecraft.api.app import create_app
+
+    with ExitStack() as stack:
+
+        def start(studio: Studio | None = None, **changes: object) -> Door:
+            folder = tmp_path / f"door{len(list(tmp_path.iterdir()))}"
+            folder.mkdir()
+            own = {"models_dir": folder / "models", "upload_dir": folder / "uploads", "output_dir": folder / "results"}
+            settings = Settings(**{"device": "cpu", "offline": True, **own, **changes})
+            app = create_app(settings, studio)
+            server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=5))
+            thread = threading.Thread(target=server.run, daemon=True)
+            thread.start()
+            deadline = time.monotonic() + 30
+            while not server.started and thread.is_alive() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert server.started, "the server did not start"
+            port = server.servers[0].sockets[0].getsockname()[1]
+
+            def stop() -> None:
+                server.should_exit = True
+                thread.join(timeout=30)
+
+            stack.callback(stop)
+            client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60))
+            return Door(app, settings, client, port)
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def portrait_jpeg(astronaut: Image) -> bytes:
+    """The bytes of a photo as a client sends it."""
+    from facecraft.imaging import codecs
+
+    return codecs.encode_jpeg(astronaut.rgb, quality=92)

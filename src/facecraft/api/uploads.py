@@ -79,6 +79,7 @@ class _Parser(MultiPartParser):
         spool = SpooledTemporaryFile(  # noqa: SIM115 - closed with the form
             max_size=MEMORY_BYTES, dir=str(self._limits.folder), prefix=PREFIX
         )
+        upload.file.close()
         self._files_to_close_on_error.append(spool)
         upload.file = spool  # type: ignore[assignment]  # as Starlette does
         upload._max_mem_size = MEMORY_BYTES  # noqa: SLF001 - decides whether writing goes to a thread

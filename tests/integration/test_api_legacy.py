@@ -1,0 +1,183 @@
+"""Every endpoint of Facecraft 1.0, over real HTTP with the real starter models."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from uuid import UUID
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from facecraft.studio import Studio
+
+PROCESS = "/api/v1/process"
+PROCESS_FIELDS = {
+    "success", "job_id", "processing_time_ms", "result", "download_url", "png_url", "jpg_url", "png_base64",
+    "jpg_base64", "error", "error_message",
+}  # fmt: skip
+BLANK = io.BytesIO()
+Pillow.fromarray(np.full((120, 160, 3), 90, np.uint8)).save(BLANK, "PNG")
+
+
+@pytest.fixture
+def client(open_door: Callable[..., object], studio: Studio) -> httpx.Client:
+    return open_door(studio).client
+
+
+def _send(client: httpx.Client, data: bytes, path: str = PROCESS, name: str = "me.jpg", **fields: object):
+    return client.post(path, files={"file": (name, data)}, data=fields)
+
+
+def test_process_answers_every_field_and_working_links(client: httpx.Client, portrait_jpeg: bytes) -> None:
+    reply = _send(client, portrait_jpeg)
+    assert reply.status_code == 200
+    body = reply.json()
+    assert set(body) == PROCESS_FIELDS
+    assert body["success"] is True
+    assert body["error"] is None
+    assert UUID(body["job_id"]).version == 7
+    result = body["result"]
+    assert result["face_detected"] is True
+    assert result["face_count"] == 1
+    assert result["output_size"] == {"width": 648, "height": 648}
+    box = result["face_position"]  # in pixels of the 512×512 input, around the astronaut's face
+    assert 150 < box["x"] < 200
+    assert 50 < box["y"] < 110
+    assert 80 < box["width"] < 140
+    png = client.get(body["png_url"])
+    assert png.headers["content-type"] == "image/png"
+    assert len(png.content) == result["file_size_bytes"]
+    assert Pillow.open(io.BytesIO(png.content)).mode == "RGBA"
+    jpg = client.get(body["jpg_url"])
+    assert Pillow.open(io.BytesIO(jpg.content)).size == (648, 648)
+    assert len(jpg.content) <= 99 * 1024
+    assert client.get(body["download_url"]).status_code == 200
+
+
+def test_background_is_red_when_red_is_asked_for(client: httpx.Client, portrait_jpeg: bytes) -> None:
+    body = _send(client, portrait_jpeg, background_r=255, background_g=0, background_b=0, return_base64=True).json()
+    jpg = np.asarray(Pillow.open(io.BytesIO(base64.b64decode(body["jpg_base64"]))).convert("RGB"))
+    png = Pillow.open(io.BytesIO(base64.b64decode(body["png_base64"])))
+    assert np.abs(jpg[4, 4].astype(int) - (255, 0, 0)).max() < 8
+    assert np.asarray(png)[4, 4, 3] == 0
+
+
+def test_without_an_oval_there_is_still_a_png(client: httpx.Client, portrait_jpeg: bytes) -> None:
+    body = _send(client, portrait_jpeg, use_oval_mask="false", width=320, height=400, enhance_face="false").json()
+    assert body["result"]["output_size"] == {"width": 320, "height": 400}
+    assert Pillow.open(io.BytesIO(client.get(body["png_url"]).content)).size == (320, 400)
+    assert body["result"]["file_size_bytes"] == len(client.get(body["jpg_url"]).content)
+
+
+def test_a_picture_without_a_face_is_422_with_the_old_body(client: httpx.Client) -> None:
+    reply = _send(client, BLANK.getvalue(), name="wall.png")
+    assert reply.status_code == 422
+    assert reply.headers["content-type"] == "application/problem+json"
+    body = reply.json()
+    assert set(body) >= PROCESS_FIELDS
+    assert body["success"] is False
+    assert body["error"] == body["code"] == "no_face_detected"
+    assert body["error_message"] == "No face could be detected in the image"
+    assert body["result"] is None
+
+
+def test_quick_answers_the_png_and_keeps_nothing(
+    open_door: Callable[..., object], studio: Studio, portrait_jpeg: bytes
+) -> None:
+    door = open_door(studio)
+    reply = _send(door.client, portrait_jpeg, f"{PROCESS}/quick", size=200)
+    assert reply.status_code == 200
+    assert reply.headers["content-type"] == "image/png"
+    assert Pillow.open(io.BytesIO(reply.content)).size == (200, 200)
+    assert not [path for path in door.settings.output_dir.rglob("*") if path.is_file()]
+
+
+def test_quick_says_when_there_is_no_face(client: httpx.Client) -> None:
+    reply = _send(client, BLANK.getvalue(), f"{PROCESS}/quick")
+    assert (reply.status_code, reply.json()["code"]) == (422, "no_face_detected")
+
+
+def test_a_batch_keeps_files_of_one_name_apart_and_goes_on_past_bad_ones(
+    client: httpx.Client, portrait_jpeg: bytes
+) -> None:
+    files = [
+        ("files", ("me.jpg", portrait_jpeg)),
+        ("files", ("me.jpg", b"not a picture")),
+        ("files", ("wall.png", BLANK.getvalue())),
+        ("files", ("me.jpg", portrait_jpeg)),
+    ]
+    reply = client.post(f"{PROCESS}/batch", files=files, data={"width": 128, "height": 128})
+    assert reply.status_code == 200
+    body = reply.json()
+    assert (body["total"], body["successful"], body["failed"]) == (4, 2, 2)
+    assert [item["filename"] for item in body["results"]] == ["me.jpg", "me.jpg", "wall.png", "me.jpg"]
+    assert [item["error"] for item in body["results"]] == [None, "unsupported_format", "no_face_detected", None]
+    first, last = body["results"][0], body["results"][3]
+    assert first["download_url"] != last["download_url"]
+    for item in (first, last):
+        data = client.get(item["download_url"]).content
+        assert data == base64.b64decode(item["png_base64"])
+        assert Pillow.open(io.BytesIO(data)).size == (128, 128)
+
+
+def test_a_batch_without_base64_and_its_deletion(client: httpx.Client, portrait_jpeg: bytes) -> None:
+    files = [("files", ("a.jpg", portrait_jpeg)), ("files", ("b.jpg", portrait_jpeg))]
+    body = client.post(
+        f"{PROCESS}/batch", files=files, data={"return_base64": "false", "width": 64, "height": 64}
+    ).json()
+    assert {item["png_base64"] for item in body["results"]} == {None}
+    assert client.delete(f"/api/v1/jobs/{body['job_id']}").status_code == 200
+    assert {client.get(item["download_url"]).status_code for item in body["results"]} == {404}
+
+
+def test_deleting_a_job_says_so_and_the_second_time_404(client: httpx.Client, portrait_jpeg: bytes) -> None:
+    body = _send(client, portrait_jpeg, width=64, height=64).json()
+    job = body["job_id"]
+    reply = client.delete(f"/api/v1/jobs/{job}")
+    assert (reply.status_code, reply.json()) == (200, {"message": f"Job {job} deleted"})
+    assert client.get(body["png_url"]).status_code == 404
+    assert client.delete(f"/api/v1/jobs/{job}").json()["code"] == "job_not_found"
+
+
+def test_download_knows_the_formats_that_were_made(client: httpx.Client, portrait_jpeg: bytes) -> None:
+    job = _send(client, portrait_jpeg, width=64, height=64).json()["job_id"]
+    found = {kind: client.get(f"/api/v1/download/{job}/{kind}").status_code for kind in ("png", "jpg", "jpeg", "json")}
+    assert set(found.values()) == {200}
+    missing = client.get(f"/api/v1/download/{job}/webp")
+    assert (missing.status_code, missing.json()["code"]) == (404, "artifact_not_found")
+    disposition = client.get(f"/api/v1/download/{job}/png").headers["content-disposition"]
+    assert disposition == f'attachment; filename="facecraft-{job}.png"'
+
+
+def test_status_counts_what_was_done(client: httpx.Client, portrait_jpeg: bytes) -> None:
+    _send(client, portrait_jpeg, width=64, height=64)
+    _send(client, BLANK.getvalue())
+    body = client.get("/status").json()
+    assert body["status"] == "operational"
+    assert body["device"]["type"] == "cpu"
+    assert body["uptime_seconds"] >= 0
+    assert set(body["models"]) == {"face_detector", "face_landmarks", "face_enhancer", "background_remover"}
+    for part in ("face_detector", "face_landmarks", "background_remover"):
+        assert body["models"][part]["loaded"] is True
+        assert body["models"][part]["type"]
+    assert body["statistics"]["total_processed"] == 2
+    assert body["statistics"]["success_rate"] == 0.5
+    assert body["statistics"]["avg_processing_ms"] > 0
+    assert {"absent", "installed"} >= {model["state"] for model in body["catalog"]}
+
+
+def test_the_operators_defaults_are_used(
+    open_door: Callable[..., object], studio: Studio, portrait_jpeg: bytes
+) -> None:
+    door = open_door(studio, default_width=96, default_height=128, default_oval_mask=False, default_background_r=0)
+    body = _send(door.client, portrait_jpeg).json()
+    assert body["result"]["output_size"] == {"width": 96, "height": 128}
+    assert _send(door.client, portrait_jpeg, f"{PROCESS}/quick").status_code == 200
+    schema = door.client.get("/openapi.json").json()["components"]["schemas"]
+    assert schema["ProcessForm"]["properties"]["background_r"]["default"] == 0
+    assert schema["PortraitForm"]["properties"]["fill"]["default"] == "#00f0f0"
+    assert schema["PortraitForm"]["properties"]["shape"]["default"] == "none"
