@@ -15,6 +15,7 @@ from facecraft.errors import StorageAccessError, UploadTooLargeError
 from facecraft.imaging.image import Limits
 
 STDIN = "-"
+_PIECE = 1 << 16
 SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .tif .tiff .gif .heic .heif .hif .avif".split()  # noqa: SIM905
 )
@@ -101,10 +102,13 @@ def select(words: Sequence[str], limits: Limits, *, recursive: bool, without: Pa
 def _stdin(limits: Limits) -> bytes:
     if sys.stdin.isatty():
         raise typer.BadParameter("nothing is piped into standard input", param_hint="IN")
-    data = sys.stdin.buffer.read(limits.max_bytes + 1)
-    if len(data) > limits.max_bytes:
-        raise UploadTooLargeError(f"Standard input has more than {limits.max_bytes / 2**20:.0f} MiB.")
-    return data
+    data = bytearray()
+    # In pieces: Ctrl-C is seen between them.
+    while piece := sys.stdin.buffer.read1(_PIECE):
+        data += piece
+        if len(data) > limits.max_bytes:
+            raise UploadTooLargeError(f"Standard input has more than {limits.max_bytes / 2**20:.0f} MiB.")
+    return bytes(data)
 
 
 def _files(folder: Path, *, recursive: bool) -> Iterator[Path]:
