@@ -1,4 +1,4 @@
-"""Face embedders: dlib's ResNet descriptor."""
+"""dlib's ResNet descriptor."""
 
 from __future__ import annotations
 
