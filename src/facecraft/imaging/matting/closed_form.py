@@ -31,7 +31,7 @@ def solve(
     known: Mask,
     start: Alpha,
     *,
-    prior: float,
+    prior: NDArray[np.float32],
     epsilon: float,
     iterations: int,
     tolerance: float,
@@ -39,7 +39,7 @@ def solve(
     """Return ``start`` with the unknown pixels replaced by the closed-form alpha.
 
     ``pixels`` H×W×3 RGB uint8; ``known`` H×W, true where ``start`` (H×W float32 in 0..1) is certain; ``prior``
-    pulls unknown pixels towards ``start``; ``epsilon`` smooths windows of one colour (colours in 0..1); at most
+    (H×W float32) pulls unknown pixels towards ``start``; ``epsilon`` smooths windows of one colour (colours in 0..1); at most
     ``iterations`` steps, fewer once the residual has fallen by ``tolerance``. Values are clipped to 0..1.
     """
     height, width = known.shape
@@ -50,9 +50,9 @@ def solve(
         return start
     unknown = np.flatnonzero(~known)
     matrix, right = _assemble(windows, weights, known, unknown, start)
-    inner = start.ravel()[unknown]
-    diagonal = matrix.diagonal() + np.float32(prior)
-    right += np.float32(prior) * inner
+    inner, pull = start.ravel()[unknown], prior.ravel()[unknown]
+    diagonal = matrix.diagonal() + pull
+    right += pull * inner
     matrix.setdiag(diagonal)
     solved = _conjugate_gradients(matrix, right, inner, iterations=iterations, tolerance=tolerance)
     out = start.copy()

@@ -23,10 +23,13 @@ _HOLE = 0.004
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trimap:
-    """``known`` H×W bool and ``start`` H×W float32: 0 or 1 where known, the coarse alpha elsewhere."""
+    """Three H×W arrays about one picture."""
 
     known: NDArray[np.bool_]
     start: Alpha
+    """0 or 1 where known, the coarse alpha elsewhere."""
+    distance: NDArray[np.float32]
+    """Pixels to the line where the coarse alpha is one half."""
 
 
 def tidy(coarse: Alpha) -> Alpha:
@@ -72,7 +75,8 @@ def trimap(coarse: Alpha, reach: int) -> Trimap:
     inside |= depth > far
     outside |= height > far
     start = np.where(inside, np.float32(1), np.where(outside, np.float32(0), coarse))
-    return Trimap(inside | outside, start)
+    # without an edge anywhere the distances are infinite
+    return Trimap(inside | outside, start, np.minimum(np.maximum(depth, height), np.float32(2 * far)))
 
 
 def keep_touching(coarse: Alpha, at: Box) -> Alpha:
