@@ -68,8 +68,11 @@ class Warmup:
             if self._ready:
                 return
             start = time.perf_counter()
-            self._error = FacecraftError("The models could not be tried.")  # stands if trying them surprises us
-            self._error = self._try()
+            error: FacecraftError | None = FacecraftError("The models could not be tried.")
+            try:
+                error = self._try()
+            finally:  # a surprise is no readiness either
+                self._error = error
             self._ready = self._error is None
             if self._error is None:
                 log.info("ready: the models ran in %.0f ms", (time.perf_counter() - start) * 1000)
