@@ -374,6 +374,26 @@ def test_detect_over_a_pattern_prints_a_line_for_each(ran: Ran, photo: Path, fac
     assert [len(report.faces) for report in reports] == [1, 0]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo terminal")
+def test_the_bar_is_drawn_on_the_terminal_and_results_go_where_they_were_sent(photo: Path, faceless: Path) -> None:
+    import pty
+
+    terminal, inner = pty.openpty()
+    args = [*FACECRAFT, "detect", str(photo), str(faceless), "--json"]
+    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=inner, env=os.environ | {"TERM": "xterm"}) as it:
+        os.close(inner)
+        assert it.stdout is not None
+        out = it.stdout.read().decode()
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux ends a closed pseudo terminal with an error
+        while piece := os.read(terminal, 65536):
+            shown += piece
+    os.close(terminal)
+    assert [len(Report.model_validate_json(line).faces) for line in out.splitlines()] == [1, 0]
+    assert b"2/2" in shown
+    assert b"2 done" in shown
+
+
 def test_several_pictures_do_not_fit_into_one_file(ran: Ran, photo: Path, faceless: Path, tmp_path: Path) -> None:
     code, _, err = ran("cutout", photo, faceless, "-o", tmp_path / "one.png")
     assert code == 2

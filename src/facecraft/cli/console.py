@@ -9,7 +9,15 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from facecraft.errors import FacecraftError
@@ -77,8 +85,8 @@ class Counter(Protocol):
 def counting(label: str, total: int) -> Iterator[Counter]:
     """Show a bar that counts to ``total`` on a terminal, and nothing elsewhere."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=people(live=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(label, total=total)
+    with _bar(*columns) as bar:
+        task = bar.add_task(escape(label), total=total)
         yield lambda _name: bar.advance(task)
 
 
@@ -86,9 +94,19 @@ def counting(label: str, total: int) -> Iterator[Counter]:
 def following(label: str) -> Iterator[_Follower]:
     """Show the progress of one piece of work: a bar on a terminal, one line for each step elsewhere."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
-    live = sys.stderr.isatty()
-    with Progress(*columns, console=people(live=True), transient=True, disable=not live) as bar:
-        yield _Follower(bar, label, live=live)
+    with _bar(*columns) as bar:
+        yield _Follower(bar, label, live=not bar.disable)
+
+
+def _bar(*columns: ProgressColumn) -> Progress:
+    return Progress(
+        *columns,
+        console=people(live=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+        # The bar writes above itself what goes to the same terminal. Results that go elsewhere must not pass through.
+        redirect_stdout=sys.stdout.isatty(),
+    )
 
 
 class _Follower:
