@@ -47,6 +47,7 @@ class Runtime(StrEnum):
     ONNXRUNTIME = "onnxruntime"
     LITERT = "litert"
     DLIB = "dlib"
+    INSPIREFACE = "inspireface"
     MEDIAPIPE_ONLY = "mediapipe-only"
     """Listed for completeness: needs operators that no runtime of Facecraft has."""
 

@@ -37,3 +37,4 @@ ONNX = Runtime(
     "pip install 'facecraft[cpu]', or 'facecraft[gpu]' on a machine with an NVIDIA GPU",
 )
 DLIB = Runtime("dlib", "dlib", "pip install 'facecraft[dlib]'")
+INSPIREFACE = Runtime("InspireFace", "inspireface", "pip install 'facecraft[inspireface]' (Linux, macOS, Windows)")

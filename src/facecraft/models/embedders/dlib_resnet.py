@@ -41,12 +41,12 @@ _MEAN_LANDMARKS = (
 )
 
 
-def _in_chip(points: tuple[tuple[float, float], ...]) -> Points:
-    return (np.array(points, np.float64) + _PADDING) / (2 * _PADDING + 1) * CHIP_SIDE
+def _in_chip(points: tuple[tuple[float, float], ...], side: int) -> Points:
+    return (np.array(points, np.float64) + _PADDING) / (2 * _PADDING + 1) * side
 
 
-def dlib_chip(image: Image, face: Face) -> Pixels:
-    """Cut the 150×150×3 chip of dlib's ``get_face_chip`` (padding 0.25) out of ``image``.
+def dlib_chip(image: Image, face: Face, side: int = CHIP_SIDE) -> Pixels:
+    """Cut the ``side``×``side``×3 chip of dlib's ``get_face_chip`` (padding 0.25) out of ``image``.
 
     Eye corners and the base of the nose are taken from dense landmarks when the face has them, else the five landmarks
     are fitted to where they lie in such a chip.
@@ -60,7 +60,7 @@ def dlib_chip(image: Image, face: Face) -> Pixels:
         points, target = dense.points[:, :2], _MEAN_FIVE
     else:
         points, target = face.landmarks, _MEAN_LANDMARKS
-    return align_points(image, points, _in_chip(target), CHIP_SIDE).pixels
+    return align_points(image, points, _in_chip(target, side), side).pixels
 
 
 class DlibDescriptor:
