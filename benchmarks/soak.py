@@ -3,7 +3,7 @@
     python benchmarks/soak.py [--images 2000] [--threads 2]
 
 Portraits, cut-outs and detections of the sample in many sizes and formats, and every tenth input a bad one, all made
-in memory. The resident memory is sampled after each picture. The first fifth is warm-up: networks load, arenas and
+in memory. The resident memory is sampled between groups, when nothing is in flight. The first fifth is warm-up: networks load, arenas and
 caches fill. The run fails (exit 1) when the median of the last tenth is more than 5 % above that of the tenth after
 the warm-up; slope and largest value are printed beside it.
 """
@@ -97,13 +97,12 @@ def main() -> int:
         items = pictures(arguments.images)
         # In small groups, so that no more than one group of files waits in memory.
         while group := [item for _, item in zip(range(arguments.threads * 2), items, strict=False)]:
-            for outcome in pool.map(one, group):
-                counts[outcome] += 1
-                memory.append(resident_mb())
-            if len(memory) // 100 != (len(memory) - len(group)) // 100:
-                print(
-                    f"{len(memory):6d} pictures  {memory[-1]:7.1f} MB  {time.perf_counter() - start:7.1f} s", flush=True
-                )
+            counts.update(pool.map(one, group))
+            # Nothing is in flight now: what is resident is what stays.
+            memory.append(resident_mb())
+            done = counts.total()
+            if done // 100 != (done - len(group)) // 100:
+                print(f"{done:6d} pictures  {memory[-1]:7.1f} MB  {time.perf_counter() - start:7.1f} s", flush=True)
         gc.collect()
     return verdict(memory, counts, time.perf_counter() - start)
 
@@ -114,10 +113,12 @@ def verdict(memory: list[float], counts: Counter[str], seconds: float) -> int:
     settled = memory[round(WARM_UP * len(memory)) :]
     tenth = max(1, len(memory) // 10)
     first, last = statistics.median(settled[:tenth]), statistics.median(settled[-tenth:])
-    slope = float(np.polyfit(np.arange(len(settled)), settled, 1)[0]) * 1000 if len(settled) > 1 else 0.0
+    done = counts.total()
+    per_sample = float(np.polyfit(np.arange(len(settled)), settled, 1)[0]) if len(settled) > 1 else 0.0
+    slope = per_sample * 1000 * len(memory) / max(1, done)
     growth = last / first - 1
     print(
-        f"{len(memory)} pictures in {seconds:.0f} s · {first:.1f} MB after the warm-up, {last:.1f} MB at the end: "
+        f"{done} pictures in {seconds:.0f} s · {first:.1f} MB after the warm-up, {last:.1f} MB at the end: "
         f"{growth:+.1%} · slope {slope:+.2f} MB per 1000 · largest {max(memory):.1f} MB"
     )
     if growth > TOLERANCE:
