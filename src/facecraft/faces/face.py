@@ -23,7 +23,7 @@ class DenseLandmarks:
     """Many landmarks of one face: ``points`` N×3 float64 in picture pixels (z has the scale of x), by ``scheme``."""
 
     scheme: str
-    """``mesh468`` (MediaPipe canonical mesh), ``ibug68`` (300-W) or ``dlib5``."""
+    """``mesh468`` (MediaPipe canonical mesh), ``ibug68`` (300-W), ``insight106`` (InsightFace) or ``dlib5``."""
     points: NDArray[np.float64]
     score: float
     """How sure the network is that this is a face, 0..1."""

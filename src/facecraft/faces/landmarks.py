@@ -1,7 +1,8 @@
 """Which points of a dense landmark scheme are the eyes, the nose and the mouth.
 
 Indexes of ``mesh468`` are those of the canonical face mesh of MediaPipe (Kartynnik et al., arXiv 1907.06724; Apache-2.0),
-those of ``ibug68`` of the 300-W annotation (Sagonas et al., ICCV-W 2013), those of ``dlib5`` of dlib's five-point
+those of ``ibug68`` of the 300-W annotation (Sagonas et al., ICCV-W 2013), those of ``insight106`` of InsightFace's 2d106
+markup (https://github.com/deepinsight/insightface, alignment/coordinate_reg), those of ``dlib5`` of dlib's five-point
 predictor (https://github.com/davisking/dlib-models). "Left" and "right" are those of an upright picture.
 """
 
@@ -37,6 +38,9 @@ IBUG_CHIN = 8
 IBUG_LEFT_EYE: Indexes = (36, 37, 38, 39, 40, 41)
 IBUG_RIGHT_EYE: Indexes = (42, 43, 44, 45, 46, 47)
 
+INSIGHT_FIVE: Indexes = (38, 88, 86, 52, 61)
+"""Both pupils, the nose tip and the mouth corners."""
+
 
 def _mean(points: NDArray[np.float64], indexes: Indexes) -> NDArray[np.float64]:
     picked: NDArray[np.float64] = points[list(indexes), :2].mean(axis=0)
@@ -71,6 +75,8 @@ def five_points(dense: DenseLandmarks) -> Points:
         )
     if dense.scheme == "ibug68":
         return np.stack([_mean(p, IBUG_LEFT_EYE), _mean(p, IBUG_RIGHT_EYE), p[30, :2], p[48, :2], p[54, :2]])
+    if dense.scheme == "insight106":
+        return np.ascontiguousarray(p[list(INSIGHT_FIVE), :2])
     if dense.scheme == "dlib5":
         # 0 and 1 are the outer and inner corner of the image-right eye, 2 and 3 those of the image-left one.
         left, right = _mean(p, (2, 3)), _mean(p, (0, 1))
