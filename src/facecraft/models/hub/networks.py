@@ -12,12 +12,18 @@ from facecraft.errors import ModelLoadError
 from facecraft.inference import runtimes
 from facecraft.inference.devices import Device
 from facecraft.inference.dlib import Native, load_detector
+from facecraft.inference.inspireface import InspirePack
 from facecraft.inference.litert import LiteRtSession
 from facecraft.inference.onnx import OnnxSession
 from facecraft.inference.pool import PooledResource, SessionPool
 from facecraft.inference.session import Session
 
-RUNTIMES = {Runtime.ONNXRUNTIME: runtimes.ONNX, Runtime.LITERT: runtimes.LITERT, Runtime.DLIB: runtimes.DLIB}
+RUNTIMES = {
+    Runtime.ONNXRUNTIME: runtimes.ONNX,
+    Runtime.LITERT: runtimes.LITERT,
+    Runtime.DLIB: runtimes.DLIB,
+    Runtime.INSPIREFACE: runtimes.INSPIREFACE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +36,12 @@ class Networks:
     threads: int | None = None
     """Threads of one network on the CPU; None: the cores of this process."""
 
-    def session(self, spec: ModelSpec) -> Session:
-        """Return the network of ``spec`` as a session of its runtime. Raises ModelError at the first use."""
-        return self.pool.session(spec.id, lambda: self._open(spec))
+    def session(self, spec: ModelSpec, *, threads: int | None = None) -> Session:
+        """Return the network of ``spec`` as a session of its runtime. Raises ModelError at the first use.
+
+        ``threads`` is for networks that an adapter runs side by side; None: as many as every other one gets.
+        """
+        return self.pool.session(spec.id, lambda: self._open(spec, threads or self.threads))
 
     def dlib_file(self, spec: ModelSpec, load: Callable[[Path], Native]) -> PooledResource[Native]:
         """Return the dlib object in the file of ``spec``. Raises ModelError at the first use."""
@@ -41,6 +50,14 @@ class Networks:
     def dlib_detector(self, spec: ModelSpec) -> PooledResource[Native]:
         """Return dlib's own detector, which has no file."""
         return self.pool.resource(spec.id, load_detector)
+
+    def inspire_pack(self, spec: ModelSpec) -> PooledResource[InspirePack]:
+        """Return the InspireFace pack of ``spec``, or of the model it requires: one for all that use it.
+
+        Raises ModelError and InferenceError at the first use.
+        """
+        pack_id = spec.id if spec.requires == () else spec.requires[0]
+        return self.pool.resource(pack_id, lambda: InspirePack(self.store.path(pack_id)))
 
     def usable(self, task: Task, architecture: str) -> tuple[ModelSpec, ...]:
         """Return the installed, permitted models of one architecture whose runtime is here, best first."""
@@ -55,10 +72,10 @@ class Networks:
         runtime = RUNTIMES.get(spec.runtime)
         return runtime is not None and runtime.installed
 
-    def _open(self, spec: ModelSpec) -> Session:
+    def _open(self, spec: ModelSpec, threads: int | None) -> Session:
         path = self.store.path(spec.id)
         if spec.runtime is Runtime.LITERT:
-            return LiteRtSession(path, threads=self.threads)
+            return LiteRtSession(path, threads=threads)
         if spec.runtime is Runtime.ONNXRUNTIME:
-            return OnnxSession(path, device=self.device, threads=self.threads)
+            return OnnxSession(path, device=self.device, threads=threads)
         raise ModelLoadError(f"{spec.id} runs on {spec.runtime}, which takes no tensors.")
