@@ -84,8 +84,8 @@ class Door:
     port: int
 
 
-@pytest.fixture
-def open_door(tmp_path: Path) -> Iterator[Callable[..., Door]]:
+@pytest.fixture(scope="module")
+def open_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Door]]:
     """Open real HTTP servers in this process; without a studio they have no models. Settings are given by name."""
     import httpx
     import uvicorn
@@ -95,8 +95,7 @@ def open_door(tmp_path: Path) -> Iterator[Callable[..., Door]]:
     with ExitStack() as stack:
 
         def start(studio: Studio | None = None, **changes: object) -> Door:
-            folder = tmp_path / f"door{len(list(tmp_path.iterdir()))}"
-            folder.mkdir()
+            folder = tmp_path_factory.mktemp("door")
             own = {"models_dir": folder / "models", "upload_dir": folder / "uploads", "output_dir": folder / "results"}
             settings = Settings(**{"device": "cpu", "offline": True, **own, **changes})
             app = create_app(settings, studio)
@@ -118,6 +117,12 @@ def open_door(tmp_path: Path) -> Iterator[Callable[..., Door]]:
             return Door(app, settings, client, port)
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def door(open_door: Callable[..., Door]) -> Door:
+    """A server without models, shared by the tests of a module."""
+    return open_door()
 
 
 @pytest.fixture(scope="session")

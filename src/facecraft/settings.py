@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     codeformer_path: Path | None = None
     """File of the CodeFormer network (ONNX), when it lies outside the models folder (checked like any other)."""
     upload_dir: Path = Field(default_factory=lambda: _data_dir("uploads"))
-    """Folder where uploads rest while they are received; emptied at start."""
+    """Folder where large uploads rest while they are received; what an earlier run left there is removed at start."""
     output_dir: Path = Field(default_factory=lambda: _data_dir("results"))
     """Folder where results rest until they are deleted."""
 

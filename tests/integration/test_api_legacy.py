@@ -23,7 +23,7 @@ BLANK = io.BytesIO()
 Pillow.fromarray(np.full((120, 160, 3), 90, np.uint8)).save(BLANK, "PNG")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(open_door: Callable[..., object], studio: Studio) -> httpx.Client:
     return open_door(studio).client
 
@@ -153,7 +153,8 @@ def test_download_knows_the_formats_that_were_made(client: httpx.Client, portrai
     assert disposition == f'attachment; filename="facecraft-{job}.png"'
 
 
-def test_status_counts_what_was_done(client: httpx.Client, portrait_jpeg: bytes) -> None:
+def test_status_counts_what_was_done(open_door: Callable[..., object], studio: Studio, portrait_jpeg: bytes) -> None:
+    client = open_door(studio).client
     _send(client, portrait_jpeg, width=64, height=64)
     _send(client, BLANK.getvalue())
     body = client.get("/status").json()

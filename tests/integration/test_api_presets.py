@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from facecraft.studio import Studio
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(open_door: Callable[..., object], studio: Studio) -> httpx.Client:
     return open_door(studio).client
 

@@ -73,6 +73,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         version=version("facecraft"),
         summary="Portraits from photos, on your own machine.",
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would be built from what the client says our name is
         lifespan=lifespan,
         middleware=_layers(settings),
         responses=problems.RESPONSES,
@@ -163,7 +164,7 @@ def _prepare(settings: Settings) -> None:
 def serve(settings: Settings) -> None:
     """Listen until the process is told to stop. With several workers each reads the environment itself.
 
-    Raises ConfigurationError and StorageError from opening the studio and the folders.
+    Raises ConfigurationError, ProviderUnavailableError and StorageError before it listens.
     """
     import uvicorn  # noqa: PLC0415 - only who serves needs a server
 
@@ -175,18 +176,22 @@ def serve(settings: Settings) -> None:
             settings.host,
             settings.port,
         )
-    many = settings.workers > 1
-    uvicorn.run(
-        "facecraft.api.app:from_environment" if many else create_app(settings),
-        factory=many,
+    ObjectBlobStore.folder(settings.output_dir).check()
+    clean(settings.upload_dir)
+    run = partial(
+        uvicorn.run,
         host=settings.host,
         port=settings.port,
-        workers=settings.workers,
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    with Studio.open(settings) as studio:
+        if settings.workers == 1:
+            run(create_app(settings, studio))
+            return
+    run("facecraft.api.app:from_environment", factory=True, workers=settings.workers)
 
 
 def _is_loopback(host: str) -> bool:

@@ -54,8 +54,8 @@ def test_folders_and_insides_stay_inside(error: FacecraftError) -> None:
     assert "secret" not in public_message(error)
 
 
-def test_errors_of_every_path_are_problems(open_door: Callable[..., object]) -> None:
-    client = open_door().client
+def test_errors_of_every_path_are_problems(door: object) -> None:
+    client = door.client
     for method, path, status, code in (
         ("GET", "/nowhere", 404, "not_found"),
         ("GET", "/api/v1/portrait", 405, "method_not_allowed"),
@@ -68,8 +68,8 @@ def test_errors_of_every_path_are_problems(open_door: Callable[..., object]) -> 
         check_problem(client.request(method, path), status, code)
 
 
-def test_fields_that_are_not_valid_are_named_and_not_repeated(open_door: Callable[..., object]) -> None:
-    client = open_door().client
+def test_fields_that_are_not_valid_are_named_and_not_repeated(door: object) -> None:
+    client = door.client
     fields = {"width": "1e9secret", "face_margin": "-1", "shape": "secret-star", "no_such_field": "secret"}
     reply = client.post("/api/v1/portrait", files=_picture(), data=fields)
     body = check_problem(reply, 422, "invalid_request")
@@ -80,10 +80,8 @@ def test_fields_that_are_not_valid_are_named_and_not_repeated(open_door: Callabl
     assert "file" in {error["field"] for error in missing["errors"]}
 
 
-def test_a_missing_model_answers_with_the_command_that_installs_it(
-    open_door: Callable[..., object], portrait_jpeg: bytes
-) -> None:
-    client = open_door().client
+def test_a_missing_model_answers_with_the_command_that_installs_it(door: object, portrait_jpeg: bytes) -> None:
+    client = door.client
     for path in ("portrait", "cutout", "process/quick"):
         reply = client.post(f"/api/v1/{path}", files=_picture(portrait_jpeg))
         body = check_problem(reply, 503, "model_not_installed")
@@ -91,8 +89,8 @@ def test_a_missing_model_answers_with_the_command_that_installs_it(
         assert reply.headers["retry-after"]
 
 
-def test_not_ready_says_what_to_install(open_door: Callable[..., object]) -> None:
-    client = open_door().client
+def test_not_ready_says_what_to_install(door: object) -> None:
+    client = door.client
     for _ in range(300):
         reply = client.get("/ready")
         if reply.json()["code"] == "model_not_installed":
@@ -104,8 +102,8 @@ def test_not_ready_says_what_to_install(open_door: Callable[..., object]) -> Non
     assert client.get("/health").json() == {"status": "healthy"}
 
 
-def test_a_good_request_id_is_taken_over_and_a_bad_one_replaced(open_door: Callable[..., object]) -> None:
-    client = open_door().client
+def test_a_good_request_id_is_taken_over_and_a_bad_one_replaced(door: object) -> None:
+    client = door.client
     for sent in ("abc-1.2_3", "X" * 128):
         assert client.get("/health", headers={"X-Request-Id": sent}).headers["x-request-id"] == sent
     for bad in ("", "X" * 129, "a b", "<script>", "a/b", "ü".encode()):
@@ -129,8 +127,8 @@ def test_a_surprise_is_a_500_without_insides(
     assert door.client.get("/health").status_code == 200
 
 
-def test_replies_carry_the_headers_browsers_need(open_door: Callable[..., object]) -> None:
-    client = open_door().client
+def test_replies_carry_the_headers_browsers_need(door: object) -> None:
+    client = door.client
     for path in ("/status", "/nowhere", "/api/v1/models"):
         headers = client.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"

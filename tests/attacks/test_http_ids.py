@@ -1,0 +1,62 @@
+"""Ids and formats in paths: nothing but a known id reaches the store."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from itertools import product
+
+from facecraft.jobs.results import new_job_id
+from facecraft.settings import Settings
+
+IDS = [
+    "..", "%2e%2e", "%2E%2E", "..%2f..", "%2e%2e%2f", "....//", ".", "%00", "..%00", "%c0%ae%c0%ae", "%u002e",
+    "~", "*", "%", "%zz", "_check", "batch.members.json", "x" * 5000, "%F0%9F%92%A5", "%E2%80%AE", "con",
+    "{01a1fb8c-3aab-7532-b09d-8195d671f95a}", "urn:uuid:01a1fb8c-3aab-7532-b09d-8195d671f95a",
+    "01a1fb8c3aab7532b09d8195d671f95a", "01a1fb8c-3aab-7532-b09d-8195d671f95a%0a", "-1", "0", "null",
+]  # fmt: skip
+FORMATS = ["..", "%2e%2e", "..%2fresult.png", "png%00", "exe", "x" * 3000, "%2a", "result.png", "PNG%20"]
+
+
+def _raw(port: int, method: str, path: str) -> int:
+    """Send the path exactly as it is: clients tidy paths up."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+        line.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        return int(line.recv(65536).split()[1])
+
+
+def _plant(settings: Settings, job: str) -> dict[str, bytes]:
+    """Put files where traversal would find them; return what must be there afterwards."""
+    (settings.output_dir / job).mkdir()
+    (settings.output_dir / job / "result.png").write_bytes(b"mine")
+    (settings.output_dir.parent / "result.png").write_bytes(b"outside")
+    (settings.output_dir / "result.png").write_bytes(b"loose")
+    return _everything(settings)
+
+
+def _everything(settings: Settings) -> dict[str, bytes]:
+    top = settings.output_dir.parent
+    return {str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+
+
+def test_hostile_ids_find_nothing_and_touch_nothing(open_door: Callable[..., object]) -> None:
+    door = open_door()
+    before = _plant(door.settings, new_job_id())
+    for hostile in IDS:
+        assert _raw(door.port, "DELETE", f"/api/v1/jobs/{hostile}") in (400, 404), hostile[:60]
+        assert _raw(door.port, "GET", f"/api/v1/download/{hostile}/png") in (400, 404), hostile[:60]
+    assert _everything(door.settings) == before
+
+
+def test_hostile_formats_find_nothing(open_door: Callable[..., object]) -> None:
+    door = open_door()
+    job = new_job_id()
+    before = _plant(door.settings, job)
+    for hostile, method in product(FORMATS, ("GET", "DELETE")):
+        status = _raw(door.port, method, f"/api/v1/download/{job}/{hostile}")
+        assert status in (400, 404, 405), hostile[:60]
+    assert _raw(door.port, "GET", f"/api/v1/download/{job}/png") == 200
+    assert _raw(door.port, "GET", f"/api/v1/download/{job.upper()}/png") == 200
+    assert _everything(door.settings) == before
+    assert _raw(door.port, "DELETE", f"/api/v1/jobs/{job}") == 200
+    assert len(_everything(door.settings)) == len(before) - 1
