@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facecraft.imaging.compositing import over
 from facecraft.imaging.geometry import Size
+from facecraft.imaging.image import Pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,61 @@ def blend_tiles(
         raise ValueError("there are no tiles to join")
     out /= np.maximum(total, np.float32(1e-6))
     return out
+
+
+def paint_tiles(out: Pixels, parts: Iterable[tuple[Tile, Pixels]], *, margin: int, scale: int = 1) -> None:
+    """Join enlarged tiles (h·scale × w·scale × 3 uint8) straight into ``out`` (H·scale × W·scale × 3 uint8).
+
+    For pictures too large for a float32 copy: beside ``out`` only one row of tiles is in memory. ``parts`` come in the
+    order of :func:`tiles`. ``margin`` pixels (of the small picture) along every side that another tile goes on from are
+    thrown away, because a network sees too little around them; over what is left of the overlap neighbours fade into
+    each other. Raises ValueError when tiles do not share more than both margins.
+    """
+    whole = Size(out.shape[1] // scale, out.shape[0] // scale)
+    band: Pixels | None = None
+    row: Tile | None = None
+    done_x = done_y = 0  # finished up to here, in pixels of ``out``
+    for tile, part in parts:
+        if row is not None and tile.y != row.y:
+            done_y = _lay_band(out, band, row, done_y, margin=margin, scale=scale)
+            band, done_x = None, 0
+        if band is None:
+            band = np.empty((tile.size.height * scale, out.shape[1], 3), np.uint8)
+        row = tile
+        first, last = _valid(tile.x, tile.size.width, whole.width, margin, scale)
+        _fade(band, part[:, first - tile.x * scale : last - tile.x * scale], first, done_x)
+        done_x = last
+    if row is not None:
+        _lay_band(out, band, row, done_y, margin=margin, scale=scale)
+
+
+def _lay_band(out: Pixels, band: Pixels | None, row: Tile, done: int, *, margin: int, scale: int) -> int:
+    """Lay one finished row of tiles under those above it and return down to where ``out`` is finished."""
+    if band is None:
+        return done
+    first, last = _valid(row.y, row.size.height, out.shape[0] // scale, margin, scale)
+    part = band[first - row.y * scale : last - row.y * scale]
+    # The same fade with rows for columns; the views are turned, no pixel is moved.
+    _fade(out.transpose(1, 0, 2), part.transpose(1, 0, 2), first, done)
+    return last
+
+
+def _valid(start: int, length: int, whole: int, margin: int, scale: int) -> tuple[int, int]:
+    first = start + (margin if start > 0 else 0)
+    last = start + length - (margin if start + length < whole else 0)
+    return first * scale, last * scale
+
+
+def _fade(out: Pixels, part: Pixels, first: int, done: int) -> None:
+    """Write ``part`` into the columns of ``out`` from ``first`` on, fading in over those that are done already."""
+    shared = done - first
+    if shared < 0:
+        raise ValueError("tiles must share more than both margins")
+    if shared > 0:
+        weight = ((np.arange(shared, dtype=np.float32) + np.float32(0.5)) / np.float32(shared))[None, :]
+        place = out[:, first:done]
+        place[...] = over(part[:, :shared], np.broadcast_to(weight, place.shape[:2]), place)
+    out[:, done : first + part.shape[1]] = part[:, shared:]
 
 
 def _ramp(start: int, length: int, whole: int, overlap: int, scale: int) -> NDArray[np.float32]:

@@ -116,7 +116,7 @@ def test_what_is_not_a_model_of_the_task_is_refused(bare: ModelHub) -> None:
     with pytest.raises(InvalidOptionError, match="not for face_detection"):
         bare.detectors("mp_selfie")
     with pytest.raises(InvalidOptionError, match="no adapter"):
-        bare.warm([Catalog.load().by_task(Task.FACE_SWAP)[0].id])
+        bare.warm([Catalog.load().by_task(Task.EMBEDDING_CONVERTER)[0].id])
 
 
 def test_a_probe_of_nothing_says_what_is_missing(bare: ModelHub) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import TypeVar
@@ -13,22 +14,40 @@ import numpy as np
 from facecraft.catalog.catalog import Catalog
 from facecraft.catalog.spec import ModelSpec, Task
 from facecraft.catalog.store import ModelStore
-from facecraft.errors import FacecraftError, InvalidOptionError, ModelNotInstalledError
+from facecraft.errors import FacecraftError, InvalidOptionError, ModelNotInstalledError, NoFaceFoundError
 from facecraft.faces.face import Face
 from facecraft.imaging.geometry import Box
-from facecraft.imaging.image import Image
+from facecraft.imaging.image import Image, Pixels
 from facecraft.inference.devices import Resolution
 from facecraft.inference.pool import SessionPool
 from facecraft.models.hub.architectures import (
     ARCHITECTURES,
+    ATTRIBUTES,
     DETECTORS,
     EMBEDDERS,
     LANDMARKERS,
+    OCCLUSION_FINDERS,
+    PARSERS,
+    QUALITIES,
     RESTORERS,
     SEGMENTERS,
+    SWAPPERS,
+    UPSCALERS,
     Build,
 )
-from facecraft.models.hub.named import NamedDetector, NamedEmbedder, NamedLandmarker, NamedRestorer, NamedSegmenter
+from facecraft.models.hub.named import (
+    NamedAttributes,
+    NamedDetector,
+    NamedEmbedder,
+    NamedLandmarker,
+    NamedOcclusionFinder,
+    NamedParser,
+    NamedQuality,
+    NamedRestorer,
+    NamedSegmenter,
+    NamedSwapper,
+    NamedUpscaler,
+)
 from facecraft.models.hub.networks import RUNTIMES, Networks
 
 AUTO = "auto"
@@ -36,6 +55,8 @@ PORTRAIT_TASKS = (Task.FACE_DETECTION, Task.MATTING)
 """What a portrait cannot be made without."""
 _ADVISED_PACKS = ("starter", "standard")
 _BLANK_SIDE = 512
+_TILE_SIDE = 64
+_NOBODY_LENGTH = 512
 
 AdapterT = TypeVar("AdapterT")
 
@@ -99,10 +120,41 @@ class ModelHub:
         spec = self._choose(Task.FACE_RECOGNITION, choice)
         return NamedEmbedder(spec.id, self._build(spec, EMBEDDERS))
 
+    def attributes(self, choice: str = AUTO) -> NamedAttributes:
+        """Return the network that guesses apparent age and sex."""
+        spec = self._choose(Task.FACE_ATTRIBUTES, choice)
+        return NamedAttributes(spec.id, self._build(spec, ATTRIBUTES))
+
+    def quality(self, choice: str = AUTO) -> NamedQuality:
+        """Return the network that judges how usable a picture of a face is."""
+        spec = self._choose(Task.FACE_QUALITY, choice)
+        return NamedQuality(spec.id, self._build(spec, QUALITIES))
+
     def restorer(self, choice: str = AUTO) -> NamedRestorer:
         """Return the network that restores faces."""
         spec = self._choose(Task.FACE_RESTORATION, choice)
         return NamedRestorer(spec.id, self._build(spec, RESTORERS))
+
+    def upscaler(self, choice: str = AUTO) -> NamedUpscaler:
+        """Return the network that enlarges pictures."""
+        spec = self._choose(Task.UPSCALE, choice)
+        return NamedUpscaler(spec.id, self._build(spec, UPSCALERS))
+
+    def swapper(self, choice: str = AUTO) -> NamedSwapper:
+        """Return the network that swaps faces."""
+        spec = self._choose(Task.FACE_SWAP, choice)
+        needed = [each for each in spec.requires if self._catalog.get(each).task is Task.FACE_RECOGNITION]
+        return NamedSwapper(spec.id, self._build(spec, SWAPPERS), needed[0] if needed else AUTO)
+
+    def parser(self, choice: str = AUTO) -> NamedParser:
+        """Return the network that tells the parts of a face apart."""
+        spec = self._choose(Task.FACE_PARSING, choice)
+        return NamedParser(spec.id, self._build(spec, PARSERS))
+
+    def occlusion(self, choice: str = AUTO) -> NamedOcclusionFinder:
+        """Return the network that finds what covers a face."""
+        spec = self._choose(Task.FACE_OCCLUSION, choice)
+        return NamedOcclusionFinder(spec.id, self._build(spec, OCCLUSION_FINDERS))
 
     def used(self) -> tuple[str, ...]:
         """Return the ids of all models that have run since the pool was opened, sorted."""
@@ -148,13 +200,23 @@ class ModelHub:
             Task.FACE_LANDMARKS: lambda: (found := self.landmarker(model_id)) and found.locate(blank, face),
             Task.MATTING: lambda: self.segmenter(model_id).segment(blank),
             Task.FACE_RECOGNITION: lambda: self.embedder(model_id).embed(blank, [face]),
-            Task.FACE_RESTORATION: lambda: self.restorer(model_id).restore(blank.rgb, 0.5),
+            Task.FACE_ATTRIBUTES: lambda: self.attributes(model_id).describe(blank, [face]),
+            Task.FACE_QUALITY: lambda: self.quality(model_id).score(blank, [face]),
+            Task.FACE_RESTORATION: lambda: (net := self.restorer(model_id)).restore(_square(blank, net.size), 0.5),
+            Task.UPSCALE: lambda: self.upscaler(model_id).upscale(Image(_square(blank, _TILE_SIDE))),
+            Task.FACE_SWAP: lambda: (net := self.swapper(model_id)).swap(
+                _square(blank, net.size), np.ones(_NOBODY_LENGTH, np.float32)
+            ),
+            Task.FACE_PARSING: lambda: self.parser(model_id).parse([blank.rgb]),
+            Task.FACE_OCCLUSION: lambda: self.occlusion(model_id).visible(blank.rgb),
         }
         spec = self._catalog.get(model_id)
         run = runs.get(spec.task)
         if run is None:
             raise self._unsupported(spec)
-        run()
+        # A recognizer with a detector of its own rightly sees nobody.
+        with suppress(NoFaceFoundError):
+            run()
 
     def _choose(self, task: Task, choice: str) -> ModelSpec:
         if choice == AUTO:
@@ -218,3 +280,7 @@ class ModelHub:
             with self._lock:
                 self._adapters[spec.id] = known
         return known  # type: ignore[return-value]  # each id has one task and so one kind of adapter
+
+
+def _square(image: Image, side: int) -> Pixels:
+    return np.ascontiguousarray(image.rgb[:side, :side])

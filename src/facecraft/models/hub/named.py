@@ -8,10 +8,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facecraft.faces.alignment import FaceTemplate
+from facecraft.faces.attributes import Attributes
 from facecraft.faces.face import DenseLandmarks, Face
 from facecraft.imaging.geometry import Box
-from facecraft.imaging.image import Image, Mask, Pixels
-from facecraft.models.protocols import FaceDetector, FaceEmbedder, FaceLandmarker, FaceRestorer, SubjectSegmenter
+from facecraft.imaging.image import Alpha, Image, Mask, Pixels
+from facecraft.models.protocols import (
+    FaceAttributes,
+    FaceDetector,
+    FaceEmbedder,
+    FaceLandmarker,
+    FaceParser,
+    FaceQuality,
+    FaceRestorer,
+    FaceSwapper,
+    OcclusionFinder,
+    SubjectSegmenter,
+    SwappedFace,
+    Upscaler,
+)
+from facecraft.progress import CancelToken, Progress, silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +61,9 @@ class NamedSegmenter:
     model_id: str
     adapter: SubjectSegmenter
 
-    def segment(self, image: Image, subject: Box | None = None) -> Mask:
+    def segment(self, image: Image, subject: Box | None = None, *, quick: bool = False) -> Mask:
         """Return a soft mask of the size of ``image``."""
-        return self.adapter.segment(image, subject)
+        return self.adapter.segment(image, subject, quick=quick)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +79,120 @@ class NamedEmbedder:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedAttributes:
+    """A :class:`FaceAttributes` and its catalogue id."""
+
+    model_id: str
+    adapter: FaceAttributes
+
+    def describe(self, image: Image, faces: Sequence[Face]) -> tuple[Attributes, ...]:
+        """Return apparent age and sex of every face."""
+        return self.adapter.describe(image, faces)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedQuality:
+    """A :class:`FaceQuality` and its catalogue id."""
+
+    model_id: str
+    adapter: FaceQuality
+
+    def score(self, image: Image, faces: Sequence[Face]) -> NDArray[np.float32]:
+        """Return N float32, higher is better."""
+        return self.adapter.score(image, faces)
+
+
+@dataclass(frozen=True, slots=True)
 class NamedRestorer:
     """A :class:`FaceRestorer` and its catalogue id."""
 
     model_id: str
     adapter: FaceRestorer
 
+    @property
+    def template(self) -> FaceTemplate:
+        """How crops are aligned."""
+        return self.adapter.template
+
+    @property
+    def size(self) -> int:
+        """The side of the crops in pixels."""
+        return self.adapter.size
+
     def restore(self, crop: Pixels, fidelity: float) -> Pixels:
         """Return the restored crop."""
         return self.adapter.restore(crop, fidelity)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedUpscaler:
+    """An :class:`Upscaler` and its catalogue id."""
+
+    model_id: str
+    adapter: Upscaler
+
+    @property
+    def factor(self) -> int:
+        """The network's own factor."""
+        return self.adapter.factor
+
+    def upscale(self, image: Image, *, progress: Progress = silent, cancel: CancelToken | None = None) -> Image:
+        """Return the enlarged picture."""
+        return self.adapter.upscale(image, progress=progress, cancel=cancel)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSwapper:
+    """A :class:`FaceSwapper`, its catalogue id and that of the embedder whose vectors it takes."""
+
+    model_id: str
+    adapter: FaceSwapper
+    embedder_id: str
+
+    @property
+    def template(self) -> FaceTemplate:
+        """How crops are aligned."""
+        return self.adapter.template
+
+    @property
+    def size(self) -> int:
+        """The side of the crops in pixels."""
+        return self.adapter.size
+
+    def swap(self, crop: Pixels, identity: NDArray[np.float32]) -> SwappedFace:
+        """Return the crop with the face of ``identity``."""
+        return self.adapter.swap(crop, identity)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedParser:
+    """A :class:`FaceParser` and its catalogue id."""
+
+    model_id: str
+    adapter: FaceParser
+
+    @property
+    def template(self) -> FaceTemplate:
+        """How crops are aligned."""
+        return self.adapter.template
+
+    @property
+    def size(self) -> int:
+        """The side of the crops in pixels."""
+        return self.adapter.size
+
+    def parse(self, crops: Sequence[Pixels]) -> tuple[NDArray[np.uint8], ...]:
+        """Return the part of every pixel of each crop."""
+        return self.adapter.parse(crops)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedOcclusionFinder:
+    """An :class:`OcclusionFinder` and its catalogue id."""
+
+    model_id: str
+    adapter: OcclusionFinder
+
+    def visible(self, crop: Pixels) -> Alpha:
+        """Return how much of each pixel is uncovered face."""
+        return self.adapter.visible(crop)
