@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+
+sys.path.append(str(ROOT / "tests"))  # for `services`: starters of real databases, brokers and stores
+
+if TYPE_CHECKING:
+    from services.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -131,3 +137,22 @@ def portrait_jpeg(astronaut: Image) -> bytes:
     from facecraft.imaging import codecs
 
     return codecs.encode_jpeg(astronaut.rgb, quality=92)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real Postgres server of this test run; skips where none is installed."""
+    from services.postgres import run_postgres
+
+    with run_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database: every test runs on SQLite and on Postgres."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'facecraft.db'}"
+    else:
+        with request.getfixturevalue("postgres").database() as url:
+            yield url

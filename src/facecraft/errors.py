@@ -15,6 +15,8 @@ for the person, a ``hint`` that names the next step, and a ``detail`` for the lo
     ├── InferenceError        a network was loaded and could not run
     │   └── ProviderUnavailableError · RuntimeMissingError · DeviceMemoryError
     ├── PipelineError         a pipeline is not well formed
+    ├── GalleryError          enrolled people
+    │   └── GalleryNotFoundError · PersonNotFoundError · EnrolledFaceNotFoundError · EmbeddingMismatchError
     ├── JobError              work that outlives a request
     │   └── JobNotFoundError · ArtifactNotFoundError · BusyError · CancelledError · DeadlineError
     ├── StorageError          bytes could not be kept or fetched
@@ -204,6 +206,33 @@ class DeviceMemoryError(
     InferenceError, code="out_of_memory", kind=Kind.UNAVAILABLE, hint="Use a smaller picture or fewer jobs at once."
 ):
     """The device ran out of memory."""
+
+
+# --- galleries -----------------------------------------------------------------------------------------------------
+
+
+class GalleryError(FacecraftError, code="gallery_error", kind=Kind.INVALID):
+    """The gallery cannot be used in this way."""
+
+
+class GalleryNotFoundError(GalleryError, code="gallery_not_found", kind=Kind.NOT_FOUND):
+    """There is no such gallery."""
+
+
+class PersonNotFoundError(GalleryError, code="person_not_found", kind=Kind.NOT_FOUND):
+    """The gallery has no such person."""
+
+
+class EnrolledFaceNotFoundError(GalleryError, code="enrolled_face_not_found", kind=Kind.NOT_FOUND):
+    """The gallery has no such face."""
+
+
+class EmbeddingMismatchError(
+    GalleryError,
+    code="embedding_mismatch",
+    hint="Embed the face again with the gallery's own model: vectors of different models are never compared.",
+):
+    """The embedding was made by another model than the gallery's."""
 
 
 # --- pipelines and jobs --------------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ HOMES = {
     "structlog": ("telemetry.py",),
     "pydantic_settings": ("settings.py",),
     "sqlalchemy": ("db", "jobs", "accounts", "galleries"),
+    "alembic": ("db",),
+    "psycopg": ("db",),
     "celery": ("jobs", "worker.py"),
 }
 FORBIDDEN_NAMES = {"utils.py", "util.py", "helpers.py", "common.py", "misc.py", "core.py", "base.py", "manager.py"}

@@ -1,0 +1,26 @@
+"""Identifiers that the server makes for its rows."""
+
+from __future__ import annotations
+
+import os
+import time
+from uuid import UUID
+
+
+def new_id() -> str:
+    """Return a new UUIDv7 (RFC 9562): sortable by time, 74 random bits from the operating system."""
+    stamp = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10))
+    value = (
+        (stamp & (1 << 48) - 1) << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+    )
+    return str(UUID(int=value))
+
+
+def parse_id(text: str) -> str | None:
+    """Return the canonical form of an identifier that a caller sent, or None when it is not one."""
+    try:
+        parsed = str(UUID(text))
+    except ValueError:
+        return None
+    return parsed if parsed == text.lower() else None
