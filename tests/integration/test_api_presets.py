@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Callable
 
 import httpx
@@ -113,5 +114,6 @@ def test_readiness_is_seen(open_door: Callable[..., object], studio: Studio) -> 
         if reply.status_code == 200:
             break
         assert reply.json()["ready"] is False
+        time.sleep(0.05)
     assert reply.json() == {"ready": True, "models_loaded": True}
     assert {"blazeface_full_sparse", "mp_face_landmark_468", "mp_selfie"} <= set(studio.hub.used())

@@ -57,7 +57,8 @@ class Making:
         return result
 
     def keep(self, job_id: str, result: Result) -> None:
-        """Keep the files of ``result`` to be fetched. Raises StorageError."""
+        """Keep the files of ``result`` to be fetched. Raises StorageError, and CancelledError when nobody waits."""
+        self.ticket.cancel.check()
         keep(self.services.results, job_id, result)
 
     def link(self, job_id: str, suffix: str) -> str:

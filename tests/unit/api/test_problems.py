@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,6 +96,7 @@ def test_not_ready_says_what_to_install(door: object) -> None:
         reply = client.get("/ready")
         if reply.json()["code"] == "model_not_installed":
             break
+        time.sleep(0.05)
     body = check_problem(reply, 503, "model_not_installed")
     assert body["ready"] is False
     assert body["models_loaded"] is False
