@@ -1,6 +1,6 @@
 """Measure cut-outs on composites whose alpha is exact.
 
-    python benchmarks/matting.py --models DIR [--photos ../shared/photos] [--save DIR] [--json]
+    python benchmarks/matting.py [--models DIR] [--photos ../shared/photos] [--save DIR] [--json]
 
 People are taken from photos once, offline and slowly: a trimap from several looks of the network, corrected by hand
 (`Source.person`, `Source.background`), a fully converged full-size closed-form solution of this file's own, and
@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -34,6 +35,9 @@ from facecraft.imaging.image import Alpha, Image, Pixels
 from facecraft.imaging.matting import Refine, foreground, refine
 from facecraft.inference.litert import LiteRtSession
 from facecraft.models.segmenters import SelfieSegmenter
+from facecraft.pipelines.presets import CutoutPresetOptions
+from facecraft.settings import Settings
+from facecraft.studio import Studio
 
 Polygon = list[tuple[int, int]]
 Floats = NDArray[np.float64]
@@ -291,9 +295,16 @@ def measure(way: Callable[[Composite], Alpha], pictures: list[Composite]) -> dic
     }
 
 
+def whole(studio: Studio, options: CutoutPresetOptions, picture: Composite) -> Alpha:
+    """The alpha of a cut-out as a user gets it: through the whole product, in eight bits."""
+    alpha = studio.run(options.pipeline(), Image(picture.pixels), write=False).image.alpha
+    assert alpha is not None
+    return alpha
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", type=Path, required=True, help="folder with the two selfie segmentation files")
+    parser.add_argument("--models", type=Path, default=Settings.load().models_dir, help="folder of the starter models")
     parser.add_argument("--photos", type=Path, default=Path(__file__).parents[2] / "shared" / "photos")
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--save", type=Path, help="write pictures and cut-outs on white into this folder")
@@ -307,7 +318,8 @@ def main() -> int:
 
     def way(quality: Refine, *, chosen_face: bool = True) -> Callable[[Composite], Alpha]:
         def run(picture: Composite) -> Alpha:
-            coarse = segmenter.segment(Image(picture.pixels), picture.face if chosen_face else None)
+            face = picture.face if chosen_face else None
+            coarse = segmenter.segment(Image(picture.pixels), face, quick=quality is Refine.FAST)
             return refine(picture.pixels, coarse.values, quality=quality)
 
         return run
@@ -319,6 +331,9 @@ def main() -> int:
         "fine (default)": way(Refine.FINE),
         "fine, no face": way(Refine.FINE, chosen_face=False),
     }
+    studio = Studio.open(Settings(models_dir=chosen.models, device="cpu", offline=True))
+    for quality in (Refine.FAST, Refine.FINE):
+        ways[f"cutout, {quality}"] = partial(whole, studio, CutoutPresetOptions(refine=quality))
     untouched = []
     for picture in pictures:
         edge = (picture.alpha > 0.02) & (picture.alpha < 0.98)

@@ -65,16 +65,17 @@ class SelfieSegmenter:
     def __init__(self, session: Session, landscape: Session | None = None) -> None:
         self._sessions = (session,) if landscape is None else (session, landscape)
 
-    def segment(self, image: Image, subject: Box | None = None) -> Mask:
+    def segment(self, image: Image, subject: Box | None = None, *, quick: bool = False) -> Mask:
         """Return the soft probability of being a person, of the size of ``image``.
 
         ``subject`` is the face box of the chosen person (pixels): this person is then looked at more closely, and
-        people who do not touch this one are left out. Without it all people stay. Raises InferenceError.
+        people who do not touch this one are left out. Without it all people stay. ``quick`` makes four runs instead of
+        nine to eleven. Raises InferenceError.
         """
         frame = Box(0, 0, image.width, image.height)
         size = Size(image.width, image.height)
         view = _View(image.rgb)
-        both = [_Pass(frame), _Pass(frame, mirrored=True)]
+        both = [_Pass(frame)] if quick else [_Pass(frame), _Pass(frame, mirrored=True)]
         looks = self._look(view, [both] * len(self._sessions))
         trust = _trust([_probability(np.mean(answers, axis=0, dtype=np.float32)) for answers in looks])
         whole = _Canvas(frame, size, _WHOLE)
@@ -90,7 +91,11 @@ class SelfieSegmenter:
         close = _Canvas(region, size, _CLOSE)
         close.add(whole.cut(region), region, 2 * sum(trust), fade=False)
         head = None if subject is None else _whole_pixels(_around(subject, _HEAD), size)
-        plans = [_square_passes(region, head), _wide_passes(region, head)][: len(self._sessions)]
+        if quick:
+            plans = [[_Pass(region if head is None else head)], [_Pass(region, mirrored=True)]]
+        else:
+            plans = [_square_passes(region, head), _wide_passes(region, head)]
+        plans = plans[: len(self._sessions)]
         for plan, answers, weight in zip(plans, self._look(view, plans), trust, strict=True):
             for each, logits in zip(plan, answers, strict=True):
                 close.add(logits, each.crop, weight)

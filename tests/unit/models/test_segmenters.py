@@ -161,3 +161,13 @@ def test_the_real_networks_find_the_astronaut(models_dir: Path, astronaut: Image
     assert mask[60, 40] < 0.05  # the flag
     assert mask[150, 430] < 0.05  # the shuttle
     assert (mask == again).all()
+
+
+@pytest.mark.parametrize("subject", [None, Box(150, 80, 250, 180)])
+def test_a_quick_look_takes_four_runs_and_finds_the_same_person(subject: Box | None) -> None:
+    square, wide = networks()
+    picture = scene(400, 400, (130, 60, 270, 390))
+    quick = SelfieSegmenter(square, wide).segment(picture, subject, quick=True)
+    assert len(square.seen) == len(wide.seen) == 2
+    careful = SelfieSegmenter(*networks()).segment(picture, subject)
+    assert float(np.abs(quick.values - careful.values).mean()) < 0.02

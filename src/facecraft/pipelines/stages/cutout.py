@@ -43,7 +43,7 @@ class _View:
     image: Image
     transform: Transform
     subject: Box | None
-    """Around the chosen faces, in the view."""
+    """Around the chosen faces, in the view; None: everybody is meant."""
     share: Alpha | None
     """How much of each pixel belongs to the chosen people rather than to others; None when nobody else is there."""
 
@@ -84,7 +84,7 @@ def _view(context: Context) -> _View:
     boxes = [mapped[index] for index in context.chosen]
     others = [box for index, box in enumerate(mapped) if index not in context.chosen and box.clipped(size).area > 0]
     subject = None
-    if boxes:
+    if boxes and context.size is not None:  # of a whole photo everybody is kept, found faces or not
         subject = Box(
             min(box.x1 for box in boxes),
             min(box.y1 for box in boxes),
@@ -113,7 +113,7 @@ def cutout(context: Context, options: CutoutOptions, models: ModelHub) -> Contex
     """Sets ``alpha`` and frees the subject's colours from the background."""
     segmenter = models.segmenter(options.segmenter)
     view = _view(context)
-    mask = segmenter.segment(view.image, view.subject)
+    mask = segmenter.segment(view.image, view.subject, quick=options.refine is Refine.FAST)
     pixels = context.canvas
     size = context.canvas_size
     to_canvas = view.transform.inverse().then(context.transform)
