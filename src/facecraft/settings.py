@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     max_megapixels: Annotated[float, Field(gt=0, le=1000)] = 50.0
     """Largest picture in megapixels; checked before it is decoded."""
     max_concurrent_jobs: Annotated[int, Field(ge=1, le=256)] = 4
-    """Pictures that are worked on at the same time in one process."""
+    """Most pictures that are worked on at the same time in one process; on the CPU never more than it has cores."""
     max_queued_jobs: Annotated[int, Field(ge=0, le=10_000)] = 64
     """Requests that may wait for a free place before the server answers 429."""
     request_timeout_seconds: Annotated[float, Field(gt=0)] = 120.0

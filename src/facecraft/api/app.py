@@ -27,6 +27,7 @@ from facecraft.api.uploads import clean
 from facecraft.api.warmup import Warmup, start
 from facecraft.api.workbench import Workbench
 from facecraft.errors import StorageError
+from facecraft.inference.devices import cpu_count
 from facecraft.jobs.results import Results, Sweeper
 from facecraft.settings import Settings
 from facecraft.storage import ObjectBlobStore
@@ -50,7 +51,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         opened = await _opened(settings) if studio is None else studio
         kept = Results(ObjectBlobStore.folder(settings.output_dir))
         bench = Workbench(
-            places=settings.max_concurrent_jobs,
+            places=_places(settings, opened),
             queue=settings.max_queued_jobs,
             seconds=settings.request_timeout_seconds,
         )
@@ -130,6 +131,17 @@ def _layers(settings: Settings) -> list[Middleware]:
     if settings.api_key is not None:
         layers.append(Middleware(ApiKey, key=settings.api_key.get_secret_value()))
     return layers
+
+
+def _places(settings: Settings, studio: Studio) -> int:
+    """Return how many pictures are worked on at once.
+
+    On the CPU never more than there are cores: more only wait for each other (the throughput is the same) while they
+    hold up the interpreter lock, and with it the answer to a health check.
+    """
+    if studio.device.device.kind == "cuda":
+        return settings.max_concurrent_jobs
+    return min(settings.max_concurrent_jobs, cpu_count())
 
 
 def _sweeper(kept: Results, hours: float) -> Sweeper | None:

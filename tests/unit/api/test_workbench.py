@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
 from facecraft.api.workbench import Workbench
 from facecraft.errors import BusyError, CancelledError, DeadlineError
+from facecraft.inference.devices import cpu_count
 
 
 def test_no_more_than_places_work_at_once() -> None:
@@ -112,3 +114,9 @@ def test_errors_of_the_work_reach_the_caller() -> None:
         bench.close()
 
     asyncio.run(scene())
+
+
+def test_the_server_has_no_more_places_than_cores_and_no_more_than_allowed(open_door: Callable[..., object]) -> None:
+    for allowed in (1, 256):
+        places = open_door(max_concurrent_jobs=allowed).client.get("/status").json()["queue"]["places"]
+        assert places == min(allowed, cpu_count())
