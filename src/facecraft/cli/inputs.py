@@ -104,7 +104,7 @@ def _stdin(limits: Limits) -> bytes:
         raise typer.BadParameter("nothing is piped into standard input", param_hint="IN")
     data = bytearray()
     # In pieces: Ctrl-C is seen between them.
-    while piece := sys.stdin.buffer.read1(_PIECE):
+    while piece := os.read(sys.stdin.fileno(), _PIECE):
         data += piece
         if len(data) > limits.max_bytes:
             raise UploadTooLargeError(f"Standard input has more than {limits.max_bytes / 2**20:.0f} MiB.")

@@ -76,6 +76,8 @@ def _make(
     if out == STDIN and as_json:
         raise typer.BadParameter("standard output takes the picture or the report: use --report", param_hint="--json")
     if background_image is not None:
+        if "background" not in type(options).model_fields:
+            raise typer.BadParameter(f"{options.name} has no background", param_hint="--background-image")
         if _given(ctx, "background") and getattr(options, "background", None) != "image":
             raise typer.BadParameter("contradicts --background", param_hint="--background-image")
         options = options.with_changes(background="image")
