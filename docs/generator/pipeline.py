@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -73,6 +74,13 @@ def pipeline_page() -> str:
     )
 
 
+def _inlined(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the schema of the property ``name``; choices stand in it instead of behind a reference."""
+    part: dict[str, Any] = schema["properties"][name]
+    target = schema.get("$defs", {}).get(part.get("$ref", "").rsplit("/", 1)[-1], {})
+    return target if "enum" in target else part
+
+
 def report_page() -> str:
     """Return the page of the report."""
     records = [
@@ -89,6 +97,6 @@ def report_page() -> str:
     for kind in reversed(records):
         docs = attribute_docs(kind)
         schema = kind.model_json_schema(ref_template="#/schemas/{model}")
-        rows = [(f"`{name}`", reply_type(schema["properties"][name]), docs.get(name, "")) for name in kind.model_fields]
+        rows = [(f"`{name}`", reply_type(_inlined(schema, name)), docs.get(name, "")) for name in kind.model_fields]
         parts += [f"## {kind.__name__}", summary(kind), table(("Field", "Type", "Meaning"), rows)]
     return page("The report", *parts)
