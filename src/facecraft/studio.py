@@ -29,6 +29,7 @@ from facecraft.pipelines.pipeline import run as run_pipeline
 from facecraft.pipelines.presets import CutoutPresetOptions, PortraitOptions, Preset
 from facecraft.pipelines.report import (
     FaceRecord,
+    IdentityRecord,
     OutputRecord,
     Report,
     SourceRecord,
@@ -256,6 +257,7 @@ class Studio:
                 scale=round(context.transform.scale, 6),
                 degrees=round(context.transform.degrees, 3),
             ),
+            identity=tuple(map(IdentityRecord.of, context.identity)),
             models=dict(context.models),
             device=str(self.device.device),
             stages=tuple(

@@ -158,13 +158,17 @@ def paste_back(
     weight = warp_mask(mask, place, part)
     below = np.ascontiguousarray(frame[y1:y2, x1:x2])
     if match_color > 0:
-        moved = _color_matched(moved, below, weight, match_color)
+        moved = color_matched(moved, below, weight, match_color)
     result[y1:y2, x1:x2] = over(moved, weight, below)
     return result
 
 
-def _color_matched(pixels: Pixels, target: Pixels, weight: Alpha, strength: float) -> Pixels:
-    """Move mean and spread of ``pixels`` towards those of ``target``, channel by channel in Lab (Reinhard et al. 2001)."""
+def color_matched(pixels: Pixels, target: Pixels, weight: Alpha, strength: float) -> Pixels:
+    """Move mean and spread of ``pixels`` towards those of ``target``, channel by channel in Lab (Reinhard et al. 2001).
+
+    Both H×W×3 uint8; only what lies under ``weight`` (H×W float32, 0..1) is measured. ``strength`` 0..1. What is alike
+    already is returned as it is.
+    """
     total = float(weight.sum())
     if total < 1:
         return pixels

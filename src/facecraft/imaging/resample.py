@@ -81,6 +81,11 @@ def warp_mask(alpha: Alpha, transform: Transform, size: Size) -> Alpha:
     return np.clip(out, 0, 1, out=out)
 
 
+def warp_field(values: NDArray[np.float32], transform: Transform, size: Size) -> NDArray[np.float32]:
+    """Resample H×W×C float32 ``values`` of any range like :func:`warp`; outside the source its border is repeated."""
+    return _warped(values, transform, size)
+
+
 def coverage(source: Size, transform: Transform, size: Size) -> Alpha:
     """How much (0..1 float32, ``size``) of each output pixel a picture of ``source`` covers, soft over one pixel."""
     back = transform.inverse().matrix

@@ -98,6 +98,15 @@ class Run:
     times: tuple[StageTime, ...]
 
 
+def _share(watch: Watch, stage: str, start: float, width: float) -> Watch:
+    """Return a watch that a stage tells its own progress from 0 to 1."""
+
+    def hear(event: ProgressEvent) -> None:
+        watch.progress(ProgressEvent(stage, start + width * event.fraction, event.message))
+
+    return Watch(hear, watch.cancel)
+
+
 def run(
     pipeline: Pipeline,
     image: Image,
@@ -119,6 +128,7 @@ def run(
         watch.cancel.check()
         watch.progress(ProgressEvent(step.stage, done / total))
         start = time.perf_counter()
+        context = replace(context, watch=_share(watch, step.stage, done / total, step.definition.weight / total))
         context = step.definition.run(context, step.options, models)
         spent = (time.perf_counter() - start) * 1000
         times.append(StageTime(step.stage, spent, context.skipped.get(step.stage)))

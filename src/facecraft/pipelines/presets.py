@@ -19,8 +19,9 @@ from facecraft.pipelines.stages.background import BackgroundOptions
 from facecraft.pipelines.stages.crop import CropOptions
 from facecraft.pipelines.stages.cutout import CutoutOptions
 from facecraft.pipelines.stages.detect import DetectOptions
-from facecraft.pipelines.stages.restore import RestoreOptions
+from facecraft.pipelines.stages.restore import REQUIRED, RestoreOptions
 from facecraft.pipelines.stages.shape import ShapeOptions
+from facecraft.pipelines.stages.upscale import UpscaleOptions
 
 
 class Preset(EncodeOptions):
@@ -81,6 +82,45 @@ class CutoutPresetOptions(CutoutOptions, BackgroundOptions, Preset):
             cutout=self.pick(CutoutOptions),
             background=self.pick(BackgroundOptions),
         )
+
+
+class RestorePresetOptions(DetectOptions, UpscaleOptions, RestoreOptions, Preset):
+    """Blurred or damaged faces restored in their picture, and the picture enlarged."""
+
+    name: ClassVar[str] = "restore"
+    summary: ClassVar[str] = "Restore the faces of a photo and, if you like, enlarge it"
+
+    faces: FacePolicy = FacePolicy.ALL
+    """Which face is meant when there are several: largest, central, index (see face_index), only or all."""
+    restorer: str = REQUIRED
+    """Model that restores faces: a catalogue id, any for the best installed one, or auto to go on without one."""
+    upscale: Annotated[float, Field(ge=1, le=4, allow_inf_nan=False)] = 1.0
+    """How many times as wide and as high the picture becomes, 1 to 4."""
+    formats: Annotated[tuple[OutputFormat, ...], Field(min_length=1, max_length=4)] = (OutputFormat.PNG,)
+    """Formats to write (comma list). PNG, WebP and AVIF keep transparency."""
+
+    def pipeline(self) -> Pipeline:
+        """Return detect → upscale → restore: faces are laid into the picture at its final size."""
+        return Pipeline.of(
+            self.pick(EncodeOptions),
+            detect=self.pick(DetectOptions),
+            upscale=self.pick(UpscaleOptions),
+            restore=self.pick(RestoreOptions),
+        )
+
+
+class UpscalePresetOptions(UpscaleOptions, Preset):
+    """The whole picture, larger."""
+
+    name: ClassVar[str] = "upscale"
+    summary: ClassVar[str] = "Enlarge a photo, 1 to 4 times"
+
+    formats: Annotated[tuple[OutputFormat, ...], Field(min_length=1, max_length=4)] = (OutputFormat.PNG,)
+    """Formats to write (comma list). PNG, WebP and AVIF keep transparency."""
+
+    def pipeline(self) -> Pipeline:
+        """Return upscale alone."""
+        return Pipeline.of(self.pick(EncodeOptions), upscale=self.pick(UpscaleOptions))
 
 
 PRESETS: dict[str, type[Preset]] = {preset.name: preset for preset in (PortraitOptions, CutoutPresetOptions)}

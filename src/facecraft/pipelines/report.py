@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from facecraft.faces.face import Face
 from facecraft.imaging.geometry import Size
 from facecraft.imaging.image import Image
+from facecraft.pipelines.identity import Identity, Verdict
 
 
 class _Record(BaseModel):
@@ -99,6 +100,52 @@ class TransformRecord(_Record):
     degrees: float
 
 
+class IdentityRecord(_Record):
+    """Whether a face that was redrawn still shows the same person."""
+
+    stage: str
+    """What redrew it."""
+    face: int
+    """Index of the face, counted from the left."""
+    verdict: Verdict
+    """kept, reduced (laid back more weakly, because the person had changed), rolled_back (the original stayed) or
+    not_measured."""
+    similarity: float | None
+    """Cosine similarity between before and after, -1..1."""
+    first_similarity: float | None
+    """The same at the strength that was asked for."""
+    threshold: float | None
+    """What it had to reach."""
+    strength: float
+    """With what strength the face was laid back."""
+    wanted: float
+    """With what strength it should have been."""
+    model: str | None
+    """The recogniser."""
+    reason: str | None
+    """Why nothing was measured."""
+
+    @classmethod
+    def of(cls, identity: Identity) -> IdentityRecord:
+        """Describe ``identity``."""
+
+        def short(value: float | None) -> float | None:
+            return None if value is None else round(value, 4)
+
+        return cls(
+            stage=identity.stage,
+            face=identity.face,
+            verdict=identity.verdict,
+            similarity=short(identity.similarity),
+            first_similarity=short(identity.first_similarity),
+            threshold=short(identity.threshold),
+            strength=round(identity.strength, 4),
+            wanted=round(identity.wanted, 4),
+            model=identity.model,
+            reason=identity.reason,
+        )
+
+
 class StageRecord(_Record):
     """How long a stage took, and why it did nothing if it did nothing."""
 
@@ -126,6 +173,8 @@ class Report(_Record):
     source: SourceRecord
     faces: tuple[FaceRecord, ...]
     transform: TransformRecord | None
+    identity: tuple[IdentityRecord, ...] = ()
+    """One record for each face that was restored or swapped."""
     models: dict[str, str]
     """Which model did which task."""
     device: str

@@ -13,6 +13,7 @@ from facecraft.imaging.geometry import Size, Transform
 from facecraft.imaging.image import Alpha, Image, Pixels
 from facecraft.models.hub import ModelHub
 from facecraft.options import Options
+from facecraft.pipelines.identity import Identity
 from facecraft.progress import CancelToken, Progress, silent
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -64,6 +65,8 @@ class Context:
     shape: Alpha | None = None
     """The outline the result is cut to; None: the whole rectangle."""
 
+    identity: tuple[Identity, ...] = ()
+    """Whether redrawn faces still show the same person."""
     models: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Which model did which task."""
     skipped: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -118,7 +118,9 @@ class ModelHub:
     def embedder(self, choice: str = AUTO) -> NamedEmbedder:
         """Return the network that turns faces into vectors."""
         spec = self._choose(Task.FACE_RECOGNITION, choice)
-        return NamedEmbedder(spec.id, self._build(spec, EMBEDDERS))
+        threshold = spec.parameters.get("threshold")
+        limit = float(threshold) if isinstance(threshold, int | float) else None
+        return NamedEmbedder(spec.id, self._build(spec, EMBEDDERS), limit)
 
     def attributes(self, choice: str = AUTO) -> NamedAttributes:
         """Return the network that guesses apparent age and sex."""

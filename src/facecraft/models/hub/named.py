@@ -72,6 +72,8 @@ class NamedEmbedder:
 
     model_id: str
     adapter: FaceEmbedder
+    threshold: float | None = None
+    """The cosine similarity from which its authors call two faces one person, where the catalogue knows it."""
 
     def embed(self, image: Image, faces: Sequence[Face]) -> NDArray[np.float32]:
         """Return N×D float32 unit vectors."""

@@ -1,24 +1,34 @@
-"""Stage ``restore``: give a blurred or damaged face its detail back, where a restorer is installed."""
+"""Stage ``restore``: give a blurred or damaged face its detail back, and see that the person stays the same."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import StrEnum
 
 import numpy as np
 
 from facecraft.errors import LicenseNotAcceptedError, ModelNotInstalledError, RuntimeMissingError
-from facecraft.faces.alignment import FFHQ_512, align
-from facecraft.imaging import compositing
-from facecraft.models.hub import ModelHub
+from facecraft.imaging.changes import lay_change
+from facecraft.imaging.geometry import Size
+from facecraft.imaging.image import Image, Pixels
+from facecraft.imaging.resample import warp
+from facecraft.models.hub import ModelHub, NamedRestorer
+from facecraft.models.hub.hub import AUTO
 from facecraft.options import Fraction, Options
+from facecraft.pipelines.identity import Identity, IdentityCheck, IdentityGuard, remark
+from facecraft.pipelines.redraw import COLOR_MATCH, FacePart, moved, soft_square
 from facecraft.pipelines.stage import Context, stage
+from facecraft.progress import ProgressEvent
 
-CROP_SIDE = 512
-"""Side of the aligned crop that restorers work on, in pixels."""
-SEAM = 0.15
-"""Width of the soft border with which a restored crop is laid back, as a fraction of its side."""
-COLOR_MATCH = 0.5
-"""How much a restored crop takes over the colours of the original: networks drift towards their training set."""
+REQUIRED = "any"
+"""The best installed restorer, and an error where there is none."""
+
+
+class RestoreFaces(StrEnum):
+    """Which faces are restored."""
+
+    CHOSEN = "chosen"
+    ALL = "all"
 
 
 class RestoreOptions(Options):
@@ -26,31 +36,75 @@ class RestoreOptions(Options):
 
     restore: bool = True
     """Restore the face when a restoration model is installed; without one the stage is skipped and says so."""
-    restorer: str = "auto"
-    """Model that restores faces: a catalogue id, or auto for the best installed one."""
+    restorer: str = AUTO
+    """Model that restores faces: a catalogue id, auto for the best installed one (skipped without one) or any for the
+    same, but an error without one."""
+    restore_faces: RestoreFaces = RestoreFaces.CHOSEN
+    """Which faces are restored: chosen (those that the face policy means) or all."""
     fidelity: Fraction = 0.7
-    """How close restoration stays to the original: 0 restores most, 1 changes least."""
+    """How close a network that can be told so (CodeFormer) stays to the original: 0 restores most, 1 changes least.
+    Other networks know only restore_strength."""
+    restore_strength: Fraction = 0.8
+    """How strongly the restored face is laid over the original: 0 not at all, 1 completely."""
+    identity: IdentityGuard = IdentityGuard.NORMAL
+    """How alike the person must stay: off, soft, normal or strict. When a recogniser (dlib, SFace or ArcFace, the best
+    installed) finds the face less alike than that, the strength is reduced step by step and the original kept at last.
+    Recognisers were trained on adults and tell children apart less well: for children's faces the number is a hint, not
+    a proof; use soft together with a low restore_strength, and look. The same holds for faces that were hardly
+    recognisable before."""
 
 
 @stage("restore", RestoreOptions, weight=4.0)
 def restore(context: Context, options: RestoreOptions, models: ModelHub) -> Context:
-    """Restores the chosen faces in the coordinates of the original.
+    """Restores the chosen faces, or all, wherever the picture being made shows them.
 
-    With ``restorer=auto`` a missing model skips the stage; a model asked for by name must be there.
+    Crops are cut from the original's pixels, so that enlarging first loses nothing (from the picture being made when faces
+    in it were swapped). With ``restorer=auto`` a missing model skips the stage; a model asked for must be there.
     """
     if not options.restore:
         return context.skip("restore", "switched off")
     try:
-        restorer = models.restorer(options.restorer)
+        restorer = models.restorer(AUTO if options.restorer == REQUIRED else options.restorer)
     except (ModelNotInstalledError, LicenseNotAcceptedError, RuntimeMissingError) as error:
-        if options.restorer != "auto":
+        if options.restorer != AUTO:
             raise
         return context.skip("restore", f"{error.message} {error.hint or ''}".strip())
-    pixels = np.array(context.canvas)
-    mask = compositing.feather(np.ones((CROP_SIDE, CROP_SIDE), np.float32), CROP_SIDE * SEAM)
-    for index in context.chosen:
+    wanted = range(len(context.faces)) if options.restore_faces is RestoreFaces.ALL else context.chosen
+    if not wanted:
+        return context.skip("restore", "no face was found")
+    canvas = np.array(context.canvas)
+    found: list[Identity] = []
+    check = IdentityCheck.open(models, options.identity)
+    for done, index in enumerate(wanted):
         context.watch.cancel.check()
-        crop = align(context.original, context.faces[index], FFHQ_512, CROP_SIDE)
-        restored = restorer.restore(crop.pixels, options.fidelity)
-        compositing.paste_back(pixels, restored, crop.inverse, mask, match_color=COLOR_MATCH, out=pixels)
-    return replace(context.used("face_restoration", restorer.model_id), pixels=pixels)
+        context.watch.progress(ProgressEvent("restore", done / len(wanted), f"face {done + 1} of {len(wanted)}"))
+        found.append(_restore_one(context, index, canvas, restorer, options, check))
+    context = context.used("face_restoration", restorer.model_id)
+    if check.embedder is not None:
+        context = context.used("identity", check.embedder.model_id)
+    for text in filter(None, map(remark, found)):
+        context = context.warn(text)
+    return replace(context, pixels=canvas, identity=(*context.identity, *found))
+
+
+def _restore_one(  # noqa: PLR0917
+    context: Context, index: int, canvas: Pixels, restorer: NamedRestorer, options: RestoreOptions, check: IdentityCheck
+) -> Identity:
+    """Restore one face and lay it into ``canvas``."""
+    swapped = "face_swap" in context.models
+    source = Image(canvas.copy()) if swapped else context.original
+    face = moved(context.faces[index], context.transform) if swapped else context.faces[index]
+    part = FacePart.cut(source, face, restorer.template, restorer.size)
+    restored = restorer.restore(part.crop.pixels, options.fidelity)
+    mask = soft_square(restorer.size)
+    asked = Identity.asked("restore", index, options.restore_strength)
+    identity = check.settle(asked, part.before, part.face, lambda strength: part.drawn(restored, mask, strength))
+    if identity.strength > 0:
+        before, to_canvas = part.crop.pixels, part.crop.inverse
+        if not swapped and context.pixels is not None:
+            # The picture being made is no longer the original: the change is that against what it shows there.
+            to_canvas = to_canvas.then(context.transform)
+            before = warp(canvas, to_canvas.inverse(), Size(restorer.size, restorer.size)).pixels
+        weight = mask * np.float32(identity.strength)
+        lay_change(canvas, before, restored, to_canvas, weight, match_color=COLOR_MATCH, out=canvas)
+    return identity
