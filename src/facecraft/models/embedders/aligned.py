@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecraft.errors import InferenceError
-from facecraft.faces.alignment import ARCFACE_112, align
+from facecraft.faces.alignment import ARCFACE_112, fit_similarity
 from facecraft.faces.face import Face
+from facecraft.imaging.geometry import Size
 from facecraft.imaging.image import Image, Pixels
+from facecraft.imaging.resample import coverage, glance
 from facecraft.inference.session import Session
 from facecraft.models.tensors import planar, require, run_crops, takes_crops
 
@@ -75,8 +77,11 @@ class AlignedEmbedder:
 
 def aligned_112(image: Image, face: Face) -> Pixels:
     """Cut the 112×112×3 crop of the ArcFace template out of ``image``, black where the picture ends."""
-    crop = align(image, face, ARCFACE_112, _SIDE)
-    if float(crop.inside.min()) >= 1:
-        return crop.pixels
-    black: Pixels = np.rint(crop.pixels * crop.inside[:, :, None]).astype(np.uint8)
+    there = fit_similarity(face.landmarks, ARCFACE_112.scaled(_SIDE))
+    size = Size(_SIDE, _SIDE)
+    crop = glance(image.rgb, there, size)
+    inside = coverage(Size(image.width, image.height), there, size)
+    if float(inside.min()) >= 1:
+        return crop
+    black: Pixels = np.rint(crop * inside[:, :, None]).astype(np.uint8)
     return black
