@@ -14,7 +14,7 @@ from facecraft.faces.face import Face
 from facecraft.imaging.image import Image, Pixels
 from facecraft.inference.session import Session, Tensor
 from facecraft.models.embedders.dlib_resnet import dlib_chip
-from facecraft.models.tensors import box_crop, is_shape, planar, require, run_crops, takes_crops
+from facecraft.models.tensors import box_crop, is_shape, planar, require, run_crops, shaped, takes_crops
 
 _GENDERAGE_ROOM = 1.5
 _GENDERAGE_SEXES: tuple[Sex, Sex] = ("female", "male")
@@ -53,7 +53,7 @@ class GenderAge:
         if not faces:
             return ()
         crops = np.stack([box_crop(image, face, self._side, self._side / _GENDERAGE_ROOM)[0] for face in faces])
-        rows = run_crops(self._session, planar(crops))[self._session.outputs[0].name]
+        rows = shaped(run_crops(self._session, planar(crops))[self._session.outputs[0].name], len(faces), 3)
         return tuple(
             Attributes(age=max(0, round(float(row[2]) * 100)), sex=_GENDERAGE_SEXES[int(np.argmax(row[:2]))])
             for row in rows
@@ -109,8 +109,8 @@ class FairFace:
             return ()
         crops = np.stack([self._crop(image, face) for face in faces])
         outputs = run_crops(self._session, planar(crops, mean=_IMAGENET_MEAN, scale=_IMAGENET_SCALE))
-        sexes, sex_scores = self._read(outputs[self._sex], len(faces))
-        ages, age_scores = self._read(outputs[self._age], len(faces))
+        sexes, sex_scores = self._read(outputs[self._sex], len(faces), len(_FAIRFACE_SEXES))
+        ages, age_scores = self._read(outputs[self._age], len(faces), len(_FAIRFACE_AGES))
         return tuple(
             Attributes(
                 age_range=_FAIRFACE_AGES[age], age_score=age_score, sex=_FAIRFACE_SEXES[sex], sex_score=sex_score
@@ -123,11 +123,11 @@ class FairFace:
             return dlib_chip(image, face, _FAIRFACE_SIDE)
         return align(image, face, ARCFACE_112, _FAIRFACE_SIDE).pixels
 
-    def _read(self, output: Tensor, count: int) -> tuple[list[int], list[float | None]]:
+    def _read(self, output: Tensor, count: int, classes: int) -> tuple[list[int], list[float | None]]:
         """Return the class of every row and how sure it is."""
         if not self._variant.logits:
-            return [int(number) for number in output.reshape(count)], [None] * count
-        likely = _softmax(output.reshape(count, -1).astype(np.float64))
+            return [int(number) for number in shaped(output, count)], [None] * count
+        likely = _softmax(shaped(output, count, classes).astype(np.float64))
         best = likely.argmax(axis=1)
         return best.tolist(), likely[np.arange(count), best].tolist()
 

@@ -11,7 +11,7 @@ from facecraft.faces.face import Face
 from facecraft.imaging.image import Image
 from facecraft.inference.session import Session
 from facecraft.models.embedders.aligned import aligned_112
-from facecraft.models.tensors import planar, require, run_crops, takes_crops
+from facecraft.models.tensors import planar, require, run_crops, shaped, takes_crops
 
 _SIDE = 112
 
@@ -40,5 +40,5 @@ class Ediffiqa:
             return np.zeros(0, np.float32)
         crops = np.stack([aligned_112(image, face) for face in faces])
         outputs = run_crops(self._session, planar(crops, mean=127.5, scale=1 / 127.5))
-        scores: NDArray[np.float32] = outputs[self._session.outputs[0].name].reshape(len(faces)).astype(np.float32)
+        scores: NDArray[np.float32] = shaped(outputs[self._session.outputs[0].name], len(faces)).astype(np.float32)
         return scores

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facecraft.errors import ModelLoadError
+from facecraft.errors import DeviceMemoryError, InferenceError, ModelLoadError
 from facecraft.faces.face import Face
 from facecraft.imaging.geometry import Size, Transform
 from facecraft.imaging.image import Image, Pixels
@@ -32,9 +33,13 @@ def _listed(specs: Iterable[TensorSpec]) -> str:
 
 
 def is_shape(spec: TensorSpec, *sides: int | None) -> bool:
-    """Whether ``spec`` has these sides; None stands for any, and so does a side that the graph leaves open."""
-    return len(spec.shape) == len(sides) and all(
-        got is None or wanted is None or got == wanted for got, wanted in zip(spec.shape, sides, strict=True)
+    """Whether ``spec`` has these sides; None stands for any, and so does a side that the graph leaves open.
+
+    A graph may also keep the whole shape of an output to itself; then nothing is known before it runs.
+    """
+    return not spec.shape or (
+        len(spec.shape) == len(sides)
+        and all(got is None or wanted is None or got == wanted for got, wanted in zip(spec.shape, sides, strict=True))
     )
 
 
@@ -43,7 +48,12 @@ def takes_crops(session: Session, side: int) -> bool:
     if len(session.inputs) != 1:
         return False
     spec = session.inputs[0]
-    return spec.dtype == np.float32 and is_shape(spec, None, 3, side, side) and spec.shape[0] in (None, 1)
+    return (
+        spec.dtype == np.float32
+        and len(spec.shape) == 4
+        and is_shape(spec, None, 3, side, side)
+        and spec.shape[0] in (None, 1)
+    )
 
 
 def planar(
@@ -72,11 +82,34 @@ def run_crops(session: Session, tensor: NDArray[np.float32]) -> Mapping[str, Ten
 
     Returns its outputs with N rows. Raises InferenceError.
     """
-    name, step = session.inputs[0].name, session.inputs[0].shape[0] or MOST_AT_ONCE
+    step = session.inputs[0].shape[0] or MOST_AT_ONCE
+    if min(step, len(tensor)) > 1:
+        try:
+            together = _run_parts(session, tensor, step)
+        except DeviceMemoryError:
+            raise
+        except InferenceError:
+            # Some exports leave the batch side open and yet fold everything into one row further on.
+            return _run_parts(session, tensor, 1)
+        if all(len(rows) == len(tensor) for rows in together.values()):
+            return together
+    return _run_parts(session, tensor, 1)
+
+
+def _run_parts(session: Session, tensor: NDArray[np.float32], step: int) -> Mapping[str, Tensor]:
+    name = session.inputs[0].name
     parts = [session.run({name: tensor[start : start + step]}) for start in range(0, len(tensor), step)]
     if len(parts) == 1:
         return parts[0]
-    return {spec.name: np.concatenate([part[spec.name] for part in parts]) for spec in session.outputs}
+    return {spec.name: np.concatenate([np.atleast_1d(part[spec.name]) for part in parts]) for spec in session.outputs}
+
+
+def shaped(tensor: Tensor, *sides: int) -> Tensor:
+    """Return ``tensor`` with these sides. Raises InferenceError when it has another number of values."""
+    if tensor.size != math.prod(sides):
+        wanted, got = "×".join(map(str, sides)), "×".join(map(str, tensor.shape))
+        raise InferenceError(f"The network gave {got} values instead of {wanted}.")
+    return tensor.reshape(sides)
 
 
 def box_crop(image: Image, face: Face, side: int, pixels_across: float) -> tuple[Pixels, Transform]:

@@ -114,6 +114,30 @@ def test_a_crowd_goes_in_several_runs_of_bounded_size(graph: Any, tmp_path: Path
     assert vectors.shape == (70, 512)
 
 
+def test_an_open_batch_side_that_is_not_meant_costs_speed_only(new_graph: Any, tmp_path: Path) -> None:
+    image, faces = noise(), [face_at(150, 150), face_at(250, 220)]
+    graph = new_graph()
+    picture = graph.takes("data", [BATCH, 3, 96, 96])
+    graph.node("Reshape", graph.means(picture), graph.constant([1, 3], np.int64), out="fc1")
+    graph.gives("fc1", [1, 3])
+    found = GenderAge(graph.session(tmp_path / "folded.onnx")).describe(image, faces)
+    assert len(found) == 2
+    summed = new_graph()
+    picture = summed.takes("data", [BATCH, 3, 96, 96])
+    summed.node("ReduceMean", picture, out="fc1", axes=[0, 2, 3], keepdims=0)
+    summed.gives("fc1", [3])
+    with pytest.raises(ModelLoadError):
+        GenderAge(summed.session(tmp_path / "summed.onnx"))
+
+
+def test_a_network_that_gives_other_numbers_than_it_said_is_an_error(graph: Any, tmp_path: Path) -> None:
+    picture = graph.takes("data", [1, 3, 192, 192])
+    graph.node("Cast", graph.node("NonZero", graph.means(picture)), out="fc1", to=1)
+    graph.gives("fc1", ["a", "b"])
+    with pytest.raises(InferenceError, match="gave 2×3 values instead of 106×2"):
+        InsightLandmarker(graph.session(tmp_path / "x.onnx"), POINTS_106).locate(noise(), face_at())
+
+
 def test_crops_are_black_where_the_picture_ends() -> None:
     crop = aligned_112(solid((255, 255, 255)), face_at(0, 200))
     assert not crop[:, :50].any()

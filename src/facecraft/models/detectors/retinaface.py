@@ -52,6 +52,7 @@ class RetinaFace:
             "RetinaFace",
             fits=len(session.inputs) == 1
             and session.inputs[0].dtype == np.float32
+            and len(session.inputs[0].shape) == 4
             and is_shape(session.inputs[0], 1, 3, None, None)
             and names.keys() == set(_WIDTHS),
         )

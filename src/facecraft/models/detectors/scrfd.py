@@ -38,6 +38,7 @@ class Scrfd:
             "SCRFD with landmarks",
             fits=len(session.inputs) == 1
             and session.inputs[0].dtype == np.float32
+            and len(session.inputs[0].shape) == 4
             and is_shape(session.inputs[0], 1, 3, None, None)
             and len(groups) == len(_STRIDES) * len(_CONTENT)
             and all(spec.shape[-1:] in ((None,), (_CONTENT[at // 3],)) for at, spec in groups),

@@ -8,7 +8,7 @@ from facecraft.faces.alignment import FFHQ_512, fit_similarity
 from facecraft.faces.face import DenseLandmarks, Face
 from facecraft.imaging.image import Image
 from facecraft.inference.session import Session
-from facecraft.models.tensors import box_crop, is_shape, planar, require, takes_crops
+from facecraft.models.tensors import box_crop, is_shape, planar, require, shaped, takes_crops
 
 _SIDE = 256
 _FACE = 195.0
@@ -46,11 +46,11 @@ class FaceAlignmentNetwork:
         """Return the 68 points of ``face`` in picture pixels, depth 0, or None when the network sees no face."""
         crop, there = box_crop(image, face, _SIDE, _FACE)
         outputs = self._session.run({self._input: planar(crop[None], scale=1 / 255, bgr=True)})
-        peaks = outputs[self._maps].reshape(_POINTS, -1).max(axis=1)
+        peaks = shaped(outputs[self._maps], _POINTS, _GRID * _GRID).max(axis=1)
         score = min(1.0, max(0.0, float(peaks.mean()) / _SURE))
         if score < self._min_score:
             return None
-        grid = outputs[self._points].reshape(_POINTS, 3)[:, :2].astype(np.float64)
+        grid = shaped(outputs[self._points], _POINTS, 3)[:, :2].astype(np.float64)
         flat = there.inverse()(grid * (_SIDE / _GRID))
         return DenseLandmarks("ibug68", np.column_stack([flat, np.zeros(_POINTS)]), score)
 
@@ -68,6 +68,7 @@ class FivePointGuess:
             "a guess of 68 points from five",
             fits=len(session.inputs) == 1
             and session.inputs[0].dtype == np.float32
+            and len(session.inputs[0].shape) == 3
             and is_shape(session.inputs[0], 1, 5, 2)
             and len(session.outputs) == 1
             and is_shape(session.outputs[0], 1, _POINTS, 2),
@@ -79,6 +80,6 @@ class FivePointGuess:
         """Return the 68 points of ``face`` in picture pixels; depth is 0."""
         there = fit_similarity(face.landmarks, FFHQ_512.scaled(1))
         five = there(face.landmarks).astype(np.float32)[None]
-        raw = self._session.run({self._input: five})[self._output].reshape(_POINTS, 2)
+        raw = shaped(self._session.run({self._input: five})[self._output], _POINTS, 2)
         flat = there.inverse()(raw.astype(np.float64))
         return DenseLandmarks("ibug68", np.column_stack([flat, np.zeros(_POINTS)]), face.score)

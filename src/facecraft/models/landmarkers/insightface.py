@@ -9,7 +9,7 @@ import numpy as np
 from facecraft.faces.face import DenseLandmarks, Face
 from facecraft.imaging.image import Image
 from facecraft.inference.session import Session
-from facecraft.models.tensors import box_crop, is_shape, planar, require, takes_crops
+from facecraft.models.tensors import box_crop, is_shape, planar, require, shaped, takes_crops
 
 _SIDE = 192
 _ROOM = 1.5
@@ -56,7 +56,7 @@ class InsightLandmarker:
         """Return the points of ``face`` in picture pixels; their depth (0 without one) has the scale of x."""
         crop, there = box_crop(image, face, _SIDE, _SIDE / _ROOM)
         raw = self._session.run({self._input: planar(crop[None])})[self._output]
-        points = raw.reshape(self._variant.rows, self._variant.dimensions)[-self._variant.points :].astype(np.float64)
+        points = shaped(raw, self._variant.rows, self._variant.dimensions)[-self._variant.points :].astype(np.float64)
         flat = there.inverse()((points[:, :2] + 1) * (_SIDE / 2))
         depth = points[:, 2] * (_SIDE / 2) / there.scale if self._variant.dimensions == 3 else np.zeros(len(points))
         return DenseLandmarks(self._variant.scheme, np.column_stack([flat, depth]), face.score)
