@@ -11,8 +11,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from facecraft.api.problems import answer
 from facecraft.errors import UnauthenticatedError
 
-OPEN_PATHS = ("/health", "/ready")
-"""What an orchestrator must reach without a key. Everything else needs it, the documentation too."""
+OPEN_PATHS = ("/health", "/ready", "/", "/docs", "/openapi.json")
+"""What is answered without a key: what an orchestrator must reach, and the documentation, in which a browser is then
+given the key. It says nothing of this server that its source does not say."""
+_OPEN_FOLDER = "/docs/"
 
 
 class ApiKey:
@@ -27,7 +29,9 @@ class ApiKey:
         self._digest = hashlib.sha256(key.encode()).digest()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and not self._known(Headers(scope=scope)):
+        path = scope.get("path", "")
+        is_open = path in OPEN_PATHS or path.startswith(_OPEN_FOLDER)
+        if scope["type"] == "http" and not is_open and not self._known(Headers(scope=scope)):
             await answer(scope, UnauthenticatedError())(scope, receive, send)
             return
         await self._app(scope, receive, send)

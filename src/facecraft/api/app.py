@@ -22,7 +22,7 @@ from facecraft.api import problems
 from facecraft.api.access import ApiKey
 from facecraft.api.dependencies import Services
 from facecraft.api.limits import BodyLimit, body_limit
-from facecraft.api.routes import health, legacy, models, presets, results
+from facecraft.api.routes import docs, health, legacy, models, presets, results
 from facecraft.api.uploads import clean
 from facecraft.api.warmup import Warmup, start
 from facecraft.api.workbench import Workbench
@@ -73,6 +73,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         title="Facecraft API",
         version=version("facecraft"),
         summary="Portraits from photos, on your own machine.",
+        docs_url=None,  # the library's own page loads its scripts from somebody else
         redoc_url=None,
         redirect_slashes=False,  # a redirect would be built from what the client says our name is
         lifespan=lifespan,
@@ -83,6 +84,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
     app.state.settings = settings
     app.openapi = partial(_describe, app, app.openapi)  # type: ignore[method-assign]  # as its documentation advises
     for router in (
+        docs.router,
         health.router,
         legacy.router(settings),
         presets.router(settings),

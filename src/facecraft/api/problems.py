@@ -43,7 +43,12 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _PATH = re.compile(r"(?:^|[\s'\"(])(?:/[\w.-]+|[A-Za-z]:\\)")
-_DOCS = ("/docs", "/openapi.json")
+_NOTHING = "default-src 'none'; frame-ancestors 'none'"
+_OWN_FILES = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'none'"
+)
+"""What the page of the documentation may load: its own files and nothing from anybody else."""
 
 
 class FieldProblem(BaseModel):
@@ -253,5 +258,4 @@ def _add_headers(headers: MutableHeaders, path: str, identity: str) -> None:
     headers["X-Frame-Options"] = "DENY"
     headers["Referrer-Policy"] = "no-referrer"
     headers.setdefault("Cache-Control", "no-store")
-    if path not in _DOCS:  # the interactive documentation needs its scripts
-        headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+    headers["Content-Security-Policy"] = _OWN_FILES if path == "/docs" else _NOTHING

@@ -80,11 +80,13 @@ class Target:
         return result.report.model_copy(update={"outputs": tuple(records)})
 
 
-def plan(selection: Selection, out: str, formats: tuple[OutputFormat, ...]) -> dict[Source, Target]:
+def plan(
+    selection: Selection, out: str, formats: tuple[OutputFormat, ...], *, background: Path | None = None
+) -> dict[Source, Target]:
     """Decide every output path before any work is done.
 
     Raises BadParameter when several pictures were meant and ``out`` is not a folder, and when a result would take
-    the place of an input.
+    the place of an input or of the ``background``.
     """
     named = ending(out)
     if selection.many and (out == STDIN or named is not None):
@@ -103,7 +105,7 @@ def plan(selection: Selection, out: str, formats: tuple[OutputFormat, ...]) -> d
             source: Target(tuple((item, folder / f"{names[source]}{item.suffix}") for item in formats))
             for source in selection.sources
         }
-    _keep_inputs(targets)
+    _keep_inputs(targets, background)
     return targets
 
 
@@ -125,12 +127,12 @@ def _names(sources: Sequence[Source]) -> dict[Source, str]:
     return names
 
 
-def _keep_inputs(targets: dict[Source, Target]) -> None:
+def _keep_inputs(targets: dict[Source, Target], background: Path | None) -> None:
     inputs = {}
-    for source in targets:
-        if source.path is not None and source.path.exists():
-            status = source.path.stat()
-            inputs[status.st_dev, status.st_ino] = source
+    for given in (*(source.path for source in targets), background):
+        if given is not None and given.exists():
+            status = given.stat()
+            inputs[status.st_dev, status.st_ino] = given
     for target in targets.values():
         for path in target.paths:
             if not path.exists():
@@ -138,7 +140,7 @@ def _keep_inputs(targets: dict[Source, Target]) -> None:
             status = path.stat()
             taken = inputs.get((status.st_dev, status.st_ino))
             if taken is not None:
-                raise typer.BadParameter(f"{path} would overwrite the input {taken.name}", param_hint="--out")
+                raise typer.BadParameter(f"{path} would overwrite the input {taken}", param_hint="--out")
 
 
 def _make_folder(folder: Path) -> None:

@@ -18,7 +18,7 @@ def test_without_the_key_nothing_is_answered(open_door: Callable[..., object]) -
         {}, {"X-API-Key": "wrong"}, {"X-API-Key": KEY + "x"}, {"Authorization": KEY}, {"X-API-Key": ""},
         {"Authorization": f"Basic {KEY}"}, {"Authorization": "Bearer"},
     ]  # fmt: skip
-    paths = ("/status", "/docs", "/openapi.json", "/api/v1/models", "/nowhere", "/health/", "/health/..", "/")
+    paths = ("/status", "/api/v1/models", "/nowhere", "/health/", "/docsx")
     for headers, path in product(wrong, paths):
         reply = client.get(path, headers=headers)
         assert (reply.status_code, reply.json()["code"]) == (401, "unauthenticated"), (headers, path)
@@ -37,7 +37,8 @@ def test_probes_need_no_key_and_the_document_names_it(open_door: Callable[..., o
     client = open_door(api_key=KEY).client
     assert client.get("/health").status_code == 200
     assert client.get("/ready").status_code in (200, 503)
-    document = client.get("/openapi.json", headers={"X-API-Key": KEY}).json()
+    assert client.get("/docs").status_code == 200
+    document = client.get("/openapi.json").json()
     assert document["components"]["securitySchemes"]["key"]["name"] == "X-API-Key"
     assert document["security"]
 

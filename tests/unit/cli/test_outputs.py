@@ -116,3 +116,10 @@ def test_several_pictures_need_a_folder(out: str) -> None:
 def test_further_formats_stand_beside_the_named_file() -> None:
     (target,) = plan(several("x.bmp"), "out/me.jpeg", (PNG, JPEG)).values()
     assert dict(target.files) == {JPEG: Path("out/me.jpeg"), PNG: Path("out/me.png")}
+
+
+def test_the_background_is_never_overwritten_either(tmp_path: Path) -> None:
+    beach = tmp_path / "beach.png"
+    beach.write_bytes(b"x")
+    with pytest.raises(typer.BadParameter, match="overwrite"):
+        plan(several("me.jpg"), str(beach), (PNG,), background=beach)

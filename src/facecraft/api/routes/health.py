@@ -8,7 +8,7 @@ from typing import Literal
 import anyio.to_thread
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from facecraft.api.dependencies import Services, ServicesOf
 from facecraft.api.problems import answer
@@ -85,12 +85,6 @@ class Status(BaseModel):
     statistics: StatisticsStatus
     queue: QueueStatus
     catalog: list[ModelRecord]
-
-
-@router.get("/", include_in_schema=False)
-async def root() -> RedirectResponse:
-    """Lead people to the documentation."""
-    return RedirectResponse("docs")
 
 
 @router.get("/health")

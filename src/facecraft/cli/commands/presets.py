@@ -84,8 +84,9 @@ def _make(
     formats = formats_for(out, options.formats, explicit=_given(ctx, "formats"))
     options = options.with_changes(formats=formats)
     selection = select(inputs, settings.limits, recursive=recursive, without=None if out == STDIN else Path(out))
-    targets = plan(selection, out, formats)
-    with Studio.open(settings) as studio:
+    targets = plan(selection, out, formats, background=background_image)
+    # Pictures side by side use the cores better than threads inside one network.
+    with Studio.open(settings, threads=1 if len(selection.sources) > 1 and jobs != 1 else None) as studio:
         background = None if background_image is None else studio.read(background_image)
 
         def work(source: Source, cancel: CancelToken) -> Report | None:
