@@ -24,7 +24,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from facecraft.faces.alignment import ARCFACE_112
+from facecraft.faces.alignment import ARCFACE_112, ARCFACE_128
 from facecraft.faces.face import Face
 from facecraft.imaging.geometry import Box, Transform
 from facecraft.imaging.image import Image
@@ -34,7 +34,12 @@ from facecraft.models.attributes import FAIRFACE_LOGITS, FairFace, GenderAge
 from facecraft.models.detectors import RetinaFace, Scrfd
 from facecraft.models.embedders import ARCFACE, SFACE, AlignedEmbedder
 from facecraft.models.landmarkers import POINTS_68, POINTS_106, FaceAlignmentNetwork, InsightLandmarker
+from facecraft.models.matting_networks import MattingContract, MattingNetwork, Normalization, PpHumanSeg, Reading
+from facecraft.models.parsers import BiSeNet
 from facecraft.models.quality import Ediffiqa
+from facecraft.models.restorers import AlignedRestorer
+from facecraft.models.swappers import HyperSwap, InSwapper
+from facecraft.models.upscalers import RealEsrgan
 
 LIMIT = 1.15
 WORTH = 0.020
@@ -260,7 +265,107 @@ def _vectors(adapter: AlignedEmbedder) -> object:
     return adapter.embed(PICTURE, FACES)
 
 
-ROWS: tuple[Row, ...] = (*FACE_ROWS,)
+# --- pictures -------------------------------------------------------------------------------------------------------
+
+SMALL = Image(np.ascontiguousarray(PICTURE.rgb[:256, :472]))
+"""Two tiles of 256 pixels."""
+
+
+def _picture(side: int, gmacs: float, *outputs: tuple[str, Shape], more: int = 0) -> Callable[[Path], Path]:
+    """Write a network for one square picture of ``side`` pixels; with ``more`` it also takes so many numbers."""
+
+    def write(path: Path) -> Path:
+        burner(path, ("input", (1, 3, side, side)), outputs, gmacs=gmacs)
+        if more:
+            model = onnx.load(path)
+            model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1, more]))
+            onnx.save(model, path)
+        return path
+
+    return write
+
+
+def _matting(side: int, normalization: Normalization, reading: Reading, **rest: Any) -> Callable[[Session], Any]:
+    contract = MattingContract(side, normalization, reading, **rest)
+    return lambda session: lambda: MattingNetwork(session, contract).segment(PICTURE, FACES[0].box)
+
+
+def _crop(side: int) -> np.ndarray:
+    return np.ascontiguousarray(PICTURE.rgb[:side, :side])
+
+
+# The multiplications are those that the authors state or fewer, so that no ratio is flattered.
+PICTURE_ROWS = (
+    Row(
+        "u2netp",
+        _picture(320, 6.0, ("1959", (1, 1, 320, 320))),
+        _matting(320, Normalization.IMAGENET, Reading.STRETCH, by_maximum=True),
+    ),
+    Row(
+        "u2net_human_seg",
+        _picture(320, 30.0, ("1959", (1, 1, 320, 320))),
+        _matting(320, Normalization.IMAGENET, Reading.STRETCH, by_maximum=True),
+    ),
+    Row(
+        "isnet_general_use",
+        _picture(1024, 80.0, ("output_image", (1, 1, 1024, 1024))),
+        _matting(1024, Normalization.CENTER, Reading.STRETCH, by_maximum=True),
+    ),
+    Row(
+        "birefnet_lite",
+        _picture(1024, 150.0, ("output_image", (1, 1, 1024, 1024))),
+        _matting(1024, Normalization.IMAGENET, Reading.SIGMOID),
+    ),
+    Row(
+        "ben2_base",
+        _picture(1024, 150.0, ("output", (1, 1, 1024, 1024))),
+        _matting(1024, Normalization.NONE, Reading.STRETCH),
+    ),
+    Row(
+        "ff_modnet",
+        _picture(512, 15.0, ("output", (1, 1, 512, 512))),
+        _matting(512, Normalization.HALF, Reading.CLIP),
+    ),
+    Row(
+        "pphumanseg",
+        _picture(192, 0.5, ("y", (1, 2, 192, 192))),
+        lambda s: lambda: PpHumanSeg(s).segment(PICTURE, FACES[0].box),
+    ),
+    Row(
+        "bisenet_resnet18",
+        _picture(512, 14.0, ("output", (1, 19, 512, 512))),
+        lambda s: lambda: BiSeNet(s).parse([_crop(512)]),
+    ),
+    Row(
+        "ff_gfpgan_1_4",
+        _picture(512, 40.0, ("output", (1, 3, 512, 512))),
+        lambda s: lambda: AlignedRestorer(s).restore(_crop(512), 0.5),
+    ),
+    Row(
+        "ff_gpen_256",
+        _picture(256, 10.0, ("output", (1, 3, 256, 256))),
+        lambda s: lambda: AlignedRestorer(s, ARCFACE_128, 256).restore(_crop(256), 0.5),
+    ),
+    Row(
+        "inswapper_128",
+        _picture(128, 8.0, ("output", (1, 3, 128, 128)), more=512),
+        lambda s: lambda: InSwapper(s, np.eye(512, dtype=np.float32)).swap(_crop(128), np.ones(512, np.float32)),
+    ),
+    Row(
+        "ff_hyperswap_1a_256",
+        _picture(256, 15.0, ("output", (1, 3, 256, 256)), ("mask", (1, 1, 256, 256)), more=512),
+        lambda s: lambda: HyperSwap(s).swap(_crop(256), np.ones(512, np.float32)),
+    ),
+    Row(
+        "realesr_general_x4v3",
+        lambda path: burner(
+            path, ("input", (1, 3, "h", "w")), [("output", (1, 3, 1024, 1024))], gmacs=40.0, pixels=256 * 256, reduce=1
+        ),
+        lambda s: lambda: RealEsrgan(s).upscale(SMALL),
+    ),
+)
+
+ROWS: tuple[Row, ...] = (*FACE_ROWS, *PICTURE_ROWS)
 
 
 def main(names: Sequence[str]) -> int:
