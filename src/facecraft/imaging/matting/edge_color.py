@@ -16,7 +16,7 @@ from facecraft.imaging.resample import resize
 
 _Floats = NDArray[np.float32]
 
-_WORKING_SIDE = 320
+_WORKING_SIDE = 256
 """The averages are smooth: they are taken at this size at most and enlarged."""
 _RADII = (0.1, 0.02, 0.005)
 """Blur radii of the rounds as parts of the longer side: the paper's 90 and 6 pixels at 900, and one between them."""
@@ -50,12 +50,15 @@ def foreground(pixels: Pixels, alpha: Alpha) -> Pixels:
         averages = _fuse(resize(color, size).astype(np.float32), resize(cover, size))
     else:
         averages = _fuse(color.astype(np.float32), cover)
-    ys, xs = np.nonzero(spot)
-    inner, outer = (_sample(a, (w, h), ys, xs) for a in averages)
-    a = cover[ys, xs][:, None]
-    estimate = inner + a * (color[ys, xs].astype(np.float32) - a * inner - (1 - a) * outer)
     out = pixels.copy()
-    out[part][ys, xs] = np.clip(estimate + 0.5, 0, 255).astype(np.uint8)
+    places = np.flatnonzero(spot)
+    ys, xs = np.divmod(places, w)
+    inner, outer = (_sample(a, (w, h), ys, xs) for a in averages)
+    a = cover.reshape(-1)[places, None] if cover.flags.c_contiguous else cover[ys, xs][:, None]
+    seen = color[ys, xs].astype(np.float32)
+    estimate = inner + a * (seen - outer + a * (outer - inner))
+    estimate += np.float32(0.5)
+    out[part][ys, xs] = np.clip(estimate, 0, 255, out=estimate).astype(np.uint8)
     return out
 
 
@@ -71,17 +74,25 @@ def _fuse(color: _Floats, alpha: Alpha) -> tuple[_Floats, _Floats]:
     for part in _RADII:
         k = 2 * max(1, round(part * side)) + 1
         # a little of the wider average stands in where the narrower one sees nothing
-        inner = (cv2.blur(front * seen, (k, k)) + tie * inner) / (_mean(seen, k) + tie + _TINY)
-        outer = (cv2.blur(back * unseen, (k, k)) + tie * outer) / (_mean(unseen, k) + tie + _TINY)
-        front = np.clip(inner + a * (color - a * inner - (1 - a) * outer), 0, 255)
+        inner = _weighted_mean(front, seen, k, inner, tie)
+        outer = _weighted_mean(back, unseen, k, outer, tie)
+        # what the mix lacks, F + a (I - a F - (1 - a) B), clipped to what a pixel can be
+        front = np.clip(inner + a * (color - outer + a * (outer - inner)), 0, 255)
         back = outer
         tie = _TIE
     return inner, outer
 
 
-def _mean(weights: _Floats, side: int) -> _Floats:
-    """The box mean of H×W×1 weights, in the same shape."""
-    return np.asarray(cv2.blur(weights, (side, side)), np.float32)[..., None]
+def _weighted_mean(color: _Floats, weight: _Floats, side: int, wider: _Floats, tie: np.float32) -> _Floats:
+    """The box mean of H×W×3 ``color`` by H×W×1 ``weight``, with ``tie`` of the ``wider`` mean mixed in."""
+    both = np.empty((*color.shape[:2], 4), np.float32)
+    np.multiply(color, weight, out=both[..., :3])
+    both[..., 3:] = weight
+    means = np.asarray(cv2.blur(both, (side, side)), np.float32)
+    total = means[..., :3]
+    if tie:
+        total = total + tie * wider
+    return np.asarray(total / (means[..., 3:] + (tie + _TINY)), np.float32)
 
 
 def _sample(small: _Floats, size: tuple[int, int], ys: NDArray[np.intp], xs: NDArray[np.intp]) -> _Floats:

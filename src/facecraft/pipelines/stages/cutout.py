@@ -118,7 +118,7 @@ def cutout(context: Context, options: CutoutOptions, models: ModelHub) -> Contex
     size = context.canvas_size
     to_canvas = view.transform.inverse().then(context.transform)
     seen = mask.values if view.share is None else mask.values * view.share
-    coarse = warp_mask(seen, to_canvas, size)
+    coarse = glance(seen, to_canvas, size)
     alpha = _solve(pixels, coarse, options.refine)
     if context.coverage is not None:
         alpha = alpha * context.coverage

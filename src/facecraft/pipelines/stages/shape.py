@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import Field
 
+from facecraft.imaging.geometry import Size
+from facecraft.imaging.image import Alpha
 from facecraft.imaging.shapes import Shape, shape_mask
 from facecraft.models.hub import ModelHub
 from facecraft.options import Fraction, Options
@@ -31,11 +34,18 @@ def shape(context: Context, options: ShapeOptions, models: ModelHub) -> Context:
     """Replaces an outline that was drawn before."""
     if options.shape is Shape.NONE:
         return replace(context, shape=None)
+    return replace(context, shape=_outline(context.canvas_size, options))
+
+
+@lru_cache(maxsize=8)
+def _outline(size: Size, options: ShapeOptions) -> Alpha:
+    """Draw the outline, once for all pictures of one size and look."""
     outline = shape_mask(
-        context.canvas_size,
+        size,
         options.shape,
         radius=options.oval_size / 2,
         feather=options.feather,
         corner_radius=options.corner_radius,
     )
-    return replace(context, shape=outline)
+    outline.flags.writeable = False
+    return outline
