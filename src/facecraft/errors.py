@@ -8,7 +8,7 @@ for the person, a ``hint`` that names the next step, and a ``detail`` for the lo
     ├── InputError            the caller's picture or options cannot be used
     │   ├── ImageDecodeError · UnsupportedFormatError · ImageTooLargeError · UploadTooLargeError
     │   ├── EmptyInputError · TooManyFilesError · InvalidOptionError
-    │   └── NoFaceFoundError · FaceIndexError · AmbiguousFaceError
+    │   └── NoFaceFoundError · FaceIndexError · AmbiguousFaceError · ConsentRequiredError
     ├── ModelError            a network is not usable here
     │   ├── UnknownModelError · ModelNotInstalledError · LicenseNotAcceptedError
     │   └── ModelDownloadError · ModelIntegrityError · ModelLoadError · OfflineError · ModelNotInstallableError
@@ -135,6 +135,12 @@ class AmbiguousFaceError(
     InputError, code="several_faces", hint="Choose a face policy: largest, central, index or all."
 ):
     """The picture shows several faces and the policy allows only one."""
+
+
+class ConsentRequiredError(
+    InputError, code="consent_required", kind=Kind.FORBIDDEN, hint="Send consent=true when everybody shown has agreed."
+):
+    """Swapping faces needs the consent of the people shown."""
 
 
 # --- models --------------------------------------------------------------------------------------------------------

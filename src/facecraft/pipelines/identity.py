@@ -32,10 +32,13 @@ class Verdict(StrEnum):
     """What became of a redrawn face."""
 
     KEPT = "kept"
+    """The person is the one who should be there: before and after, or after a swap the source."""
     REDUCED = "reduced"
     """It was laid back more weakly than asked for, because the person had changed."""
     ROLLED_BACK = "rolled_back"
     """Even the weakest step had changed the person: the original stayed."""
+    MISSED = "missed"
+    """After a swap: the result does not show the person of the source."""
     NOT_MEASURED = "not_measured"
 
 

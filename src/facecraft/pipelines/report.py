@@ -108,10 +108,10 @@ class IdentityRecord(_Record):
     face: int
     """Index of the face, counted from the left."""
     verdict: Verdict
-    """kept, reduced (laid back more weakly, because the person had changed), rolled_back (the original stayed) or
-    not_measured."""
+    """kept, reduced (laid back more weakly, because the person had changed), rolled_back (the original stayed),
+    missed (a swap does not show the person of its source) or not_measured."""
     similarity: float | None
-    """Cosine similarity between before and after, -1..1."""
+    """Cosine similarity between before and after, or between the source and a swap, -1..1."""
     first_similarity: float | None
     """The same at the strength that was asked for."""
     threshold: float | None

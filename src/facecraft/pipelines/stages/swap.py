@@ -1,0 +1,140 @@
+"""Stage ``swap``: put the face of a second picture onto faces of the first, with the consent of who is shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator
+
+from facecraft.errors import ConsentRequiredError, FaceIndexError, InvalidOptionError, NoFaceFoundError
+from facecraft.faces.face import Face
+from facecraft.faces.search import find_faces
+from facecraft.imaging import compositing
+from facecraft.imaging.image import Image, Pixels
+from facecraft.models.hub import ModelHub, NamedEmbedder, NamedSwapper
+from facecraft.models.hub.hub import AUTO
+from facecraft.options import Fraction, Options
+from facecraft.pipelines.identity import Identity, IdentityGuard, Verdict, limit
+from facecraft.pipelines.redraw import COLOR_MATCH, FacePart, moved, soft_square
+from facecraft.pipelines.stage import Context, stage
+
+SOURCE = "source"
+"""The role of the picture whose face is taken."""
+
+
+def _pairs(text: str) -> tuple[tuple[int, int], ...]:
+    try:
+        return tuple((int(a), int(b)) for a, b in (part.split(":") for part in text.split(",") if part.strip()))
+    except ValueError:
+        raise ValueError("give pairs source:target counted from 0, such as 0:1,1:0") from None
+
+
+def _readable(text: str) -> str:
+    pairs = _pairs(text)
+    if len({target for _, target in pairs}) != len(pairs) or any(min(pair) < 0 for pair in pairs):
+        raise ValueError("every target stands once, and faces are counted from 0")
+    return text
+
+
+class SwapFaces(StrEnum):
+    """Which faces are replaced."""
+
+    CHOSEN = "chosen"
+    ALL = "all"
+
+
+class SwapOptions(Options):
+    """How faces are swapped."""
+
+    consent: bool = False
+    """The people shown in both pictures, or those who may speak for them, agree to this. Required."""
+    swapper: str = AUTO
+    """Model that swaps faces: a catalogue id, or auto for the best installed one."""
+    swap_faces: SwapFaces = SwapFaces.CHOSEN
+    """Which faces get the largest face of the source: chosen (those that the face policy means) or all."""
+    swap_map: Annotated[str, AfterValidator(_readable)] = ""
+    """Which face of the source goes where: pairs source:target, both counted from the left from 0, such as 0:1,1:0.
+    Replaces swap_faces."""
+    swap_strength: Fraction = 1.0
+    """How strongly the new face is laid over the old one: 0 not at all, 1 completely."""
+
+
+@stage("swap", SwapOptions, needs=("face_swap",), weight=5.0)
+def swap(context: Context, options: SwapOptions, models: ModelHub) -> Context:
+    """Replaces faces in the picture being made; the identity block then compares each result with its source.
+
+    Raises ConsentRequiredError, InvalidOptionError without a source picture, NoFaceFoundError, FaceIndexError.
+    """
+    if not options.consent:
+        raise ConsentRequiredError
+    picture = context.references.get(SOURCE)
+    if picture is None:
+        raise InvalidOptionError("A swap needs a second picture, the source.", hint="Send it as source.")
+    swapper = models.swapper(options.swapper)
+    embedder = models.embedder(swapper.embedder_id)
+    found = find_faces(picture, [detector.detect for detector in models.detectors()])
+    if not found:
+        raise NoFaceFoundError("No face could be detected in the source picture.")
+    pairs = _plan(context, options, found)
+    vectors = embedder.embed(picture, [found[source] for source, _ in pairs])
+    canvas = np.array(context.canvas)
+    identities = []
+    for (_, target), vector in zip(pairs, vectors, strict=True):
+        context.watch.cancel.check()
+        face = moved(context.faces[target], context.transform)
+        likeness = _swap_one(canvas, face, vector, swapper, embedder, options.swap_strength)
+        threshold = limit(embedder.threshold, IdentityGuard.SOFT)
+        identities.append(
+            replace(
+                Identity.asked("swap", target, options.swap_strength),
+                verdict=Verdict.KEPT if likeness >= threshold else Verdict.MISSED,
+                similarity=likeness,
+                first_similarity=likeness,
+                threshold=threshold,
+                model=embedder.model_id,
+            )
+        )
+    done = context.used("face_swap", swapper.model_id).used("identity", embedder.model_id)
+    return replace(done, pixels=canvas, identity=(*context.identity, *identities))
+
+
+def _plan(context: Context, options: SwapOptions, found: tuple[Face, ...]) -> tuple[tuple[int, int], ...]:
+    if not options.swap_map:
+        largest = max(range(len(found)), key=lambda index: found[index].box.area)
+        targets = range(len(context.faces)) if options.swap_faces is SwapFaces.ALL else context.chosen
+        if not targets:
+            raise NoFaceFoundError
+        return tuple((largest, target) for target in targets)
+    pairs = _pairs(options.swap_map)
+    for source, target in pairs:
+        if source >= len(found) or target >= len(context.faces):
+            raise FaceIndexError(
+                f"The pair {source}:{target} is out of range: the source shows {len(found)} faces, "
+                f"the picture {len(context.faces)}."
+            )
+    return pairs
+
+
+def _swap_one(  # noqa: PLR0917
+    canvas: Pixels,
+    face: Face,
+    vector: NDArray[np.float32],
+    swapper: NamedSwapper,
+    embedder: NamedEmbedder,
+    strength: float,
+) -> float:
+    """Lay one new face into ``canvas`` and return how alike it is to its source."""
+    part = FacePart.cut(Image(canvas), face, swapper.template, swapper.size)
+    drawn = swapper.swap(part.crop.pixels, vector)
+    mask = soft_square(swapper.size)
+    if drawn.mask is not None:
+        mask = np.minimum(mask, drawn.mask)
+    weight = mask * np.float32(strength)
+    # Pasted and not added: nothing of the old face's finest lines may shine through.
+    compositing.paste_back(canvas, drawn.pixels, part.crop.inverse, weight, match_color=COLOR_MATCH, out=canvas)
+    after = compositing.paste_back(part.before, drawn.pixels, part.to_part, weight, match_color=COLOR_MATCH)
+    return float(vector @ embedder.embed(Image(after), [part.face])[0])
