@@ -55,6 +55,9 @@ PORTRAIT_TASKS = (Task.FACE_DETECTION, Task.MATTING)
 """What a portrait cannot be made without."""
 _ADVISED_PACKS = ("starter", "standard")
 _BLANK_SIDE = 512
+_FACE_PIXELS = 11.5
+_CLOSEST_REACH = 0.03
+"""No detector is trusted with smaller faces than this, whatever it takes in."""
 _TILE_SIDE = 64
 _NOBODY_LENGTH = 512
 
@@ -98,7 +101,7 @@ class ModelHub:
         companion = specs[0].parameters.get("companion")
         if choice == AUTO and isinstance(companion, str) and self._store.usable(companion):
             specs.append(self._catalog.get(companion))
-        return tuple(NamedDetector(spec.id, self._build(spec, DETECTORS)) for spec in specs)
+        return tuple(NamedDetector(spec.id, self._build(spec, DETECTORS), _reach(spec)) for spec in specs)
 
     def landmarker(self, choice: str = AUTO) -> NamedLandmarker | None:
         """Return the landmarker, or None when ``choice`` is ``auto`` and none is installed."""
@@ -286,3 +289,9 @@ class ModelHub:
 
 def _square(image: Image, side: int) -> Pixels:
     return np.ascontiguousarray(image.rgb[:side, :side])
+
+
+def _reach(spec: ModelSpec) -> float:
+    """What :func:`facecraft.faces.search.find_faces` wants to know of a detector: a face needs about twelve pixels."""
+    size = spec.parameters.get("size")
+    return 0.1 if not isinstance(size, int) else max(_CLOSEST_REACH, _FACE_PIXELS / size)

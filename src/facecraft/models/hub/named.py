@@ -36,6 +36,8 @@ class NamedDetector:
 
     model_id: str
     adapter: FaceDetector
+    reach: float = 0.1
+    """The smallest face it sees, as a fraction of the longer side of what it is shown."""
 
     def detect(self, image: Image) -> tuple[Face, ...]:
         """Return the faces that stand about upright, best score first."""

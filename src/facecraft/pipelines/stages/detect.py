@@ -35,7 +35,10 @@ def detect(context: Context, options: DetectOptions, models: ModelHub) -> Contex
     landmarker = models.landmarker(options.landmarker)
     image = context.original
     faces = find_faces(
-        image, [detector.detect for detector in detectors], locate=landmarker.locate if landmarker else None
+        image,
+        [detector.detect for detector in detectors],
+        locate=landmarker.locate if landmarker else None,
+        reach=detectors[0].reach,
     )
     context = context.used("face_detection", ", ".join(dict.fromkeys(d.model_id for d in detectors)))
     if landmarker is not None:
