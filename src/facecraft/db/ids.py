@@ -8,11 +8,19 @@ from uuid import UUID
 
 
 def new_id() -> str:
-    """Return a new UUIDv7 (RFC 9562): sortable by time, 74 random bits from the operating system."""
-    stamp = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10))
+    """Return a new UUIDv7 (RFC 9562): 62 random bits behind the time.
+
+    The 12 bits behind the milliseconds are a fraction of the millisecond (the RFC's method 3), so that rows which
+    one process makes one after the other sort in that order.
+    """
+    stamp, rest = divmod(time.time_ns(), 1_000_000)
+    random = int.from_bytes(os.urandom(8))
     value = (
-        (stamp & (1 << 48) - 1) << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+        (stamp & (1 << 48) - 1) << 80
+        | 0x7 << 76
+        | (rest * 4096 // 1_000_000) << 64
+        | 0b10 << 62
+        | random & (1 << 62) - 1
     )
     return str(UUID(int=value))
 
