@@ -298,7 +298,7 @@ def _crop(side: int) -> np.ndarray:
 PICTURE_ROWS = (
     Row(
         "u2netp",
-        _picture(320, 6.0, ("1959", (1, 1, 320, 320))),
+        _picture(320, 10.0, ("1959", (1, 1, 320, 320))),
         _matting(320, Normalization.IMAGENET, Reading.STRETCH, by_maximum=True),
     ),
     Row(

@@ -192,4 +192,5 @@ def fitted(alpha: Alpha, image: Image, subject: Box | None) -> Alpha:
     if subject is not None:
         fx, fy = width / image.width, height / image.height
         alpha = keep_touching(alpha, Box(subject.x1 * fx, subject.y1 * fy, subject.x2 * fx, subject.y2 * fy))
-    return resize(np.ascontiguousarray(alpha), Size(image.width, image.height)).clip(0, 1)
+    large = resize(np.array(alpha, order="C"), Size(image.width, image.height))
+    return np.clip(large, 0, 1, out=large)

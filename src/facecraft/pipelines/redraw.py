@@ -44,6 +44,8 @@ class FacePart:
     """The face in pixels of that part."""
     to_part: Transform
     """From crop pixels to pixels of the part."""
+    corner: tuple[int, int]
+    """The part's first column and row in the picture."""
 
     @classmethod
     def cut(cls, image: Image, face: Face, template: FaceTemplate, size: int) -> FacePart:
@@ -57,12 +59,22 @@ class FacePart:
         x2, y2 = max(math.ceil(box.x2), x1 + 1), max(math.ceil(box.y2), y1 + 1)
         shift = Transform(np.array([[1.0, 0.0, -x1], [0.0, 1.0, -y1]]))
         part = np.ascontiguousarray(image.rgb[y1:y2, x1:x2])
-        return cls(crop, part, moved(face, shift), crop.inverse.then(shift))
+        return cls(crop, part, moved(face, shift), crop.inverse.then(shift), (x1, y1))
 
     def drawn(self, pixels: Pixels, mask: Alpha, strength: float) -> Pixels:
         """Return the part with what ``pixels`` (S×S×3) changed in the crop laid over it, ``mask`` times ``strength``."""
         weight = mask * np.float32(strength)
         return lay_change(self.before, self.crop.pixels, pixels, self.to_part, weight, match_color=COLOR_MATCH)
+
+    def replaced(self, pixels: Pixels, mask: Alpha, strength: float) -> Pixels:
+        """Return the part with ``pixels`` (S×S×3) pasted over it: nothing of what was below shines through ``mask``."""
+        matched = compositing.color_matched(pixels, self.crop.pixels, mask, COLOR_MATCH)
+        return compositing.paste_back(self.before, matched, self.to_part, mask * np.float32(strength))
+
+    def put(self, part: Pixels, canvas: Pixels) -> None:
+        """Write ``part`` over its place in ``canvas``, the picture that it was cut from."""
+        x, y = self.corner
+        canvas[y : y + part.shape[0], x : x + part.shape[1]] = part
 
 
 def soft_square(size: int) -> Alpha:

@@ -13,13 +13,12 @@ from pydantic import AfterValidator
 from facecraft.errors import ConsentRequiredError, FaceIndexError, InvalidOptionError, NoFaceFoundError
 from facecraft.faces.face import Face
 from facecraft.faces.search import find_faces
-from facecraft.imaging import compositing
 from facecraft.imaging.image import Image, Pixels
 from facecraft.models.hub import ModelHub, NamedEmbedder, NamedSwapper
 from facecraft.models.hub.hub import AUTO
 from facecraft.options import Fraction, Options
 from facecraft.pipelines.identity import Identity, IdentityGuard, Verdict, limit
-from facecraft.pipelines.redraw import COLOR_MATCH, FacePart, moved, soft_square
+from facecraft.pipelines.redraw import FacePart, moved, soft_square
 from facecraft.pipelines.stage import Context, stage
 
 SOURCE = "source"
@@ -133,8 +132,6 @@ def _swap_one(  # noqa: PLR0917
     mask = soft_square(swapper.size)
     if drawn.mask is not None:
         mask = np.minimum(mask, drawn.mask)
-    weight = mask * np.float32(strength)
-    # Pasted and not added: nothing of the old face's finest lines may shine through.
-    compositing.paste_back(canvas, drawn.pixels, part.crop.inverse, weight, match_color=COLOR_MATCH, out=canvas)
-    after = compositing.paste_back(part.before, drawn.pixels, part.to_part, weight, match_color=COLOR_MATCH)
+    after = part.replaced(drawn.pixels, mask, strength)
+    part.put(after, canvas)
     return float(vector @ embedder.embed(Image(after), [part.face])[0])
