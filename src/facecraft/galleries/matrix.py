@@ -11,7 +11,7 @@ Numbers = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
 _FEWEST = 1024
-_FEW_PROBES = 4
+_FEW_PROBES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +86,11 @@ class VectorMatrix:
     def similarities(self, probes: NDArray[np.float32]) -> Scores:
         """Return the cosines of P×D unit probes with every row, P×N."""
         rows = self._vectors[: self._count]
-        # A matrix-vector product reads the rows once, at the speed of the memory; a product of matrices first packs
-        # them, which pays from about five probes on (OpenBLAS, 100,000 × 512).
+        # Row by row the rows are read once, at the speed of the memory and on one core: faster than OpenBLAS's
+        # matrix-vector product on two, and it does not stall when a core is taken by somebody else. A product of
+        # matrices packs the rows first, which pays from about nine probes on (measured at 100,000 × 512).
         if len(probes) <= _FEW_PROBES:
-            return np.stack([rows @ probe for probe in probes])
+            return np.stack([np.vecdot(rows, probe) for probe in probes])
         return probes @ rows.T
 
     def _grow(self, capacity: int) -> None:
