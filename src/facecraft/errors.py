@@ -8,9 +8,9 @@ for the person, a ``hint`` that names the next step, and a ``detail`` for the lo
     ├── InputError            the caller's picture or options cannot be used
     │   ├── ImageDecodeError · UnsupportedFormatError · ImageTooLargeError · UploadTooLargeError
     │   ├── EmptyInputError · TooManyFilesError · InvalidOptionError
-    │   └── NoFaceFoundError · FaceIndexError · AmbiguousFaceError · ConsentRequiredError
+    │   └── NoFaceFoundError · FaceIndexError · AmbiguousFaceError · ConsentRequiredError · SwapDisabledError
     ├── ModelError            a network is not usable here
-    │   ├── UnknownModelError · ModelNotInstalledError · LicenseNotAcceptedError
+    │   ├── UnknownModelError · ModelNotInstalledError · ModelInstallingError · LicenseNotAcceptedError
     │   └── ModelDownloadError · ModelIntegrityError · ModelLoadError · OfflineError · ModelNotInstallableError
     ├── InferenceError        a network was loaded and could not run
     │   └── ProviderUnavailableError · RuntimeMissingError · DeviceMemoryError
@@ -143,6 +143,12 @@ class ConsentRequiredError(
     """Swapping faces needs the consent of the people shown."""
 
 
+class SwapDisabledError(
+    InputError, code="swap_disabled", kind=Kind.FORBIDDEN, hint="The operator decides: FACECRAFT_SWAP_ENABLED."
+):
+    """Swapping faces is switched off here."""
+
+
 # --- models --------------------------------------------------------------------------------------------------------
 
 
@@ -156,6 +162,22 @@ class UnknownModelError(ModelError, code="unknown_model", kind=Kind.NOT_FOUND, h
 
 class ModelNotInstalledError(ModelError, code="model_not_installed"):
     """The model is not installed."""
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        hint: str | None = None,
+        detail: str | None = None,
+        wanted: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, hint=hint, detail=detail)
+        self.wanted = wanted
+        """The ids of the models whose installation would help."""
+
+
+class ModelInstallingError(ModelError, code="model_installing", hint="Ask again in a moment."):
+    """The model is being installed."""
 
 
 class ModelNotInstallableError(

@@ -100,6 +100,12 @@ class Settings(BaseSettings):
     model_idle_seconds: Annotated[float, Field(ge=0)] = 900.0
     """A model that was not used for so long is closed; 0 keeps models loaded."""
 
+    auto_install: bool = False
+    """Install a missing model when a request first needs it: one at a time, in the background, within the licence policy.
+    Requests are answered 503 with Retry-After meanwhile."""
+    swap_enabled: bool = True
+    """Allow swapping faces; false refuses it everywhere."""
+
     # --- limits
     max_upload_size_mb: Annotated[int, Field(ge=1, le=2048)] = 20
     """Largest upload in MiB; larger ones are refused while they are read."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from facecraft.catalog.catalog import Catalog
 from facecraft.catalog.store import ModelStore
-from facecraft.errors import ImageDecodeError
+from facecraft.errors import ConsentRequiredError, ImageDecodeError, NoFaceFoundError, SwapDisabledError
 from facecraft.faces.selection import FacePolicy
 from facecraft.imaging import codecs
 from facecraft.imaging.codecs import Encoded, OutputFormat
@@ -23,10 +23,27 @@ from facecraft.imaging.image import Image
 from facecraft.inference.devices import Resolution, resolve
 from facecraft.inference.pool import SessionPool
 from facecraft.models.hub import ModelHub
+from facecraft.pipelines import recognition
 from facecraft.pipelines.encode import Composition, compose, encode
+from facecraft.pipelines.face_reports import CompareReport, EmbeddingsReport, FacesReport, compared
 from facecraft.pipelines.pipeline import Pipeline, StageTime
 from facecraft.pipelines.pipeline import run as run_pipeline
-from facecraft.pipelines.presets import CutoutPresetOptions, PortraitOptions, Preset
+from facecraft.pipelines.presets import (
+    BACKGROUND_IMAGE,
+    CutoutPresetOptions,
+    PortraitOptions,
+    Preset,
+    RestorePresetOptions,
+    SwapPresetOptions,
+    UpscalePresetOptions,
+)
+from facecraft.pipelines.recognition import (
+    AttributesOptions,
+    CompareOptions,
+    DescribeOptions,
+    EmbedOptions,
+    FaceEmbeddings,
+)
 from facecraft.pipelines.report import (
     FaceRecord,
     IdentityRecord,
@@ -38,6 +55,7 @@ from facecraft.pipelines.report import (
 )
 from facecraft.pipelines.stage import Context, Watch
 from facecraft.pipelines.stages.detect import DetectOptions
+from facecraft.pipelines.stages.swap import SwapOptions
 from facecraft.progress import CancelToken, Progress, silent
 from facecraft.settings import Settings
 from facecraft.storage import write_file
@@ -93,7 +111,7 @@ class Result:
         return (
             self["png"]
             if any(o.format is OutputFormat.PNG for o in self.outputs)
-            else codecs.encode_png(self.image.pixels)
+            else codecs.encode_png(self.image.pixels, provenance=self.composition.provenance)
         )
 
 
@@ -190,10 +208,76 @@ class Studio:
             picture, options or CutoutPresetOptions(), background=background, progress=progress, cancel=cancel
         )
 
+    def restore(self, picture: Picture, options: RestorePresetOptions | None = None) -> Result:
+        """Restore the faces of a photo. Raises ModelNotInstalledError without a model for it."""
+        return self.make(picture, options or RestorePresetOptions())
+
+    def upscale(self, picture: Picture, options: UpscalePresetOptions | None = None) -> Result:
+        """Enlarge a photo."""
+        return self.make(picture, options or UpscalePresetOptions())
+
+    def swap(self, source: Picture, target: Picture, options: SwapPresetOptions) -> Result:
+        """Put the face of ``source`` onto faces of ``target``; ``options`` carry the consent of who is shown.
+
+        Raises ConsentRequiredError, SwapDisabledError and NoFaceFoundError among others.
+        """
+        return self.make(target, options, companion=source)
+
     def detect(self, picture: Picture, options: DetectOptions | None = None, *, name: str | None = None) -> Report:
         """Find every face; the report has no outputs. A picture without faces is not an error here."""
         options = options or DetectOptions(faces=FacePolicy.ALL)
         return self.run(Pipeline.of(detect=options), picture, name=name, write=False).report
+
+    def attributes(
+        self,
+        picture: Picture,
+        options: DescribeOptions | None = None,
+        *,
+        name: str | None = None,
+        cancel: CancelToken | None = None,
+    ) -> FacesReport:
+        """Find every face and guess what the options ask for: apparent age and sex unless they say otherwise."""
+        start = time.perf_counter()
+        image = self.read(picture)
+        done = recognition.describe(image, options or AttributesOptions(), self.hub, cancel=cancel)
+        return FacesReport.of(image, name, done, str(self.device.device), _since(start))
+
+    def embed(
+        self,
+        picture: Picture,
+        options: EmbedOptions | None = None,
+        *,
+        name: str | None = None,
+        cancel: CancelToken | None = None,
+    ) -> EmbeddingsReport:
+        """Turn every face into a vector of length 1. Raises NoFaceFoundError."""
+        start = time.perf_counter()
+        image = self.read(picture)
+        done = recognition.embed_faces(image, options or EmbedOptions(), self.hub, cancel=cancel)
+        return EmbeddingsReport.of(image, name, done, str(self.device.device), _since(start))
+
+    def compare(
+        self,
+        first: Picture,
+        second: Picture,
+        options: CompareOptions | None = None,
+        *,
+        names: tuple[str | None, str | None] = (None, None),
+        cancel: CancelToken | None = None,
+    ) -> CompareReport:
+        """Tell whether two pictures show the same person. Raises NoFaceFoundError, naming the picture."""
+        start = time.perf_counter()
+        options = options or CompareOptions()
+        known: list[FaceEmbeddings] = []
+        images = [self.read(first), self.read(second)]
+        for image, which in zip(images, ("first", "second"), strict=True):
+            try:
+                known.append(recognition.embed_faces(image, options, self.hub, cancel=cancel))
+            except NoFaceFoundError as error:
+                raise NoFaceFoundError(f"No face could be detected in the {which} picture.") from error
+        done = recognition.compare(known[0], known[1], options.threshold)
+        pictures = (compared(images[0], names[0], known[0]), compared(images[1], names[1], known[1]))
+        return CompareReport.of(pictures, known[0].found.models, done, str(self.device.device), _since(start))
 
     def make(
         self,
@@ -201,12 +285,15 @@ class Studio:
         options: Preset,
         *,
         background: Picture | None = None,
+        companion: Picture | None = None,
         name: str | None = None,
         progress: Progress = silent,
         cancel: CancelToken | None = None,
     ) -> Result:
-        """Run the preset that ``options`` stand for."""
-        references = {} if background is None else {"background": self.read(background)}
+        """Run the preset that ``options`` stand for; ``companion`` is the second picture that it takes, if any."""
+        references = {} if background is None else {BACKGROUND_IMAGE.role: self.read(background)}
+        if companion is not None and options.companion is not None:
+            references[options.companion.role] = self.read(companion)
         watch = Watch(progress, cancel or CancelToken())
         return self.run(options.pipeline(), picture, references=references, name=name, watch=watch)
 
@@ -220,7 +307,11 @@ class Studio:
         watch: Watch | None = None,
         write: bool = True,
     ) -> Result:
-        """Run ``pipeline`` on ``picture`` and encode the result; with ``write=False`` nothing is encoded."""
+        """Run ``pipeline`` on ``picture`` and encode the result; with ``write=False`` nothing is encoded.
+
+        Raises SwapDisabledError and ConsentRequiredError before anything is done.
+        """
+        self._permit(pipeline)
         start = time.perf_counter()
         image = self.read(picture)
         decoded = time.perf_counter()
@@ -234,6 +325,14 @@ class Studio:
             times.append(StageTime("encode", (end - before) * 1000))
         report = self._report(done.context, times, outputs, name, (end - start) * 1000)
         return Result(outputs, report, composition)
+
+    def _permit(self, pipeline: Pipeline) -> None:
+        for step in pipeline.steps:
+            if isinstance(step.options, SwapOptions):
+                if not self.settings.swap_enabled:
+                    raise SwapDisabledError
+                if not step.options.consent:
+                    raise ConsentRequiredError
 
     def _report(
         self, context: Context, times: list[StageTime], outputs: tuple[Encoded, ...], name: str | None, total: float
@@ -278,6 +377,10 @@ class Studio:
             ),
             warnings=tuple(warnings),
         )
+
+
+def _since(start: float) -> float:
+    return (time.perf_counter() - start) * 1000
 
 
 def open_store(settings: Settings) -> ModelStore:

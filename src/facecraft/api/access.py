@@ -13,7 +13,7 @@ from facecraft.errors import UnauthenticatedError
 
 OPEN_PATHS = ("/health", "/ready", "/", "/docs", "/openapi.json")
 """What is answered without a key: what an orchestrator must reach, and the documentation, in which a browser is then
-given the key. It says nothing of this server that its source does not say."""
+given the key. Of this server it says no more than which models of the catalogue are there."""
 _OPEN_FOLDER = "/docs/"
 
 

@@ -20,9 +20,11 @@ from starlette.middleware.cors import CORSMiddleware
 from facecraft import telemetry
 from facecraft.api import problems
 from facecraft.api.access import ApiKey
+from facecraft.api.conditions import Conditions
 from facecraft.api.dependencies import Services
+from facecraft.api.installs import Installs
 from facecraft.api.limits import BodyLimit, body_limit
-from facecraft.api.routes import docs, health, legacy, models, presets, results
+from facecraft.api.routes import docs, faces, health, legacy, legacy_faces, models, presets, results
 from facecraft.api.uploads import clean
 from facecraft.api.warmup import Warmup, start
 from facecraft.api.workbench import Workbench
@@ -56,7 +58,8 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
             seconds=settings.request_timeout_seconds,
         )
         warmup = Warmup(opened)
-        app.state.services = Services(settings, opened, kept, bench, warmup)
+        installs = Installs(opened.store, enabled=settings.auto_install)
+        app.state.services = Services(settings, opened, kept, bench, warmup, installs, Conditions(opened, installs))
         sweeper = _sweeper(kept, settings.cleanup_age_hours)
         warming = start(bench, warmup)
         try:
@@ -64,6 +67,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         finally:
             await anyio.to_thread.run_sync(bench.close)
             warming.cancel()
+            await anyio.to_thread.run_sync(installs.close)
             if sweeper is not None:
                 await anyio.to_thread.run_sync(sweeper.close)
             if studio is None:
@@ -87,7 +91,9 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         docs.router,
         health.router,
         legacy.router(settings),
+        legacy_faces.router,
         presets.router(settings),
+        faces.router(settings),
         presets.schemas(settings),
         models.router,
         results.router,

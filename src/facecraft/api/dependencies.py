@@ -9,6 +9,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from facecraft.api.conditions import Conditions
+from facecraft.api.installs import Installs
 from facecraft.api.warmup import Warmup
 from facecraft.api.workbench import Ticket, Workbench
 from facecraft.jobs.results import Results
@@ -59,6 +61,8 @@ class Services:
     results: Results
     bench: Workbench
     warmup: Warmup
+    installs: Installs
+    conditions: Conditions
     statistics: Statistics = field(default_factory=Statistics)
     started: float = field(default_factory=time.monotonic)
 

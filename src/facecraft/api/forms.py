@@ -14,6 +14,7 @@ from fastapi import Form, UploadFile
 from pydantic import Field, create_model
 
 from facecraft.options import Options
+from facecraft.pipelines.presets import Companion
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 EndpointT = TypeVar("EndpointT", bound=Callable[..., Any])
@@ -28,9 +29,6 @@ class FileForm(Options):
 class PictureForm(FileForm):
     """A form with one picture of which another is made."""
 
-    background_image: UploadFile | None = Field(
-        default=None, description="Picture to put behind the subject, with background=image."
-    )
     return_base64: bool = Field(default=False, description="Put the files into the JSON reply, too.")
 
 
@@ -50,12 +48,25 @@ def with_defaults(options: type[OptionsT], defaults: Options) -> type[OptionsT]:
     return cast("type[OptionsT]", create_model(options.__name__, __base__=options, **fields))
 
 
-def form_of(options: type[Options], files: type[OptionsT], *, name: str) -> type[OptionsT]:
-    """Return a form called ``name`` with the fields of ``options`` and of ``files``.
+def form_of(
+    options: type[Options], files: type[OptionsT], *, name: str, companion: Companion | None = None
+) -> type[OptionsT]:
+    """Return a form called ``name`` with the fields of ``options`` and of ``files``, and the second picture if any.
 
-    Values of the form that belong to ``options`` are taken out with :meth:`Options.pick`.
+    Values of the form that belong to ``options`` are taken out with :meth:`Options.pick`, the second picture with
+    :func:`companion_of`.
     """
-    return cast("type[OptionsT]", create_model(name, __base__=(options, files), __doc__=options.__doc__))
+    more: dict[str, Any] = {}
+    if companion is not None and companion.required:
+        more[companion.field] = (UploadFile, Field(description=companion.description))
+    elif companion is not None:
+        more[companion.field] = (UploadFile | None, Field(default=None, description=companion.description))
+    return cast("type[OptionsT]", create_model(name, __base__=(options, files), __doc__=options.__doc__, **more))
+
+
+def companion_of(form: Options, companion: Companion | None) -> dict[str, UploadFile | None]:
+    """Return the second picture of ``form`` by its role; empty when there is none."""
+    return {} if companion is None else {companion.role: getattr(form, companion.field)}
 
 
 def takes(form: type[Options]) -> Callable[[EndpointT], EndpointT]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
@@ -35,21 +35,35 @@ class Making:
         return await self.services.bench.run(work, self.ticket)
 
     def make(
-        self, pipeline: Pipeline, upload: UploadFile, *, background: UploadFile | None = None, write: bool = True
+        self,
+        pipeline: Pipeline,
+        upload: UploadFile,
+        *,
+        references: Mapping[str, UploadFile | None] | None = None,
+        write: bool = True,
     ) -> Result:
-        """Run ``pipeline`` on ``upload``. Raises whatever the engine raises."""
-        start = time.perf_counter()
-        studio, statistics = self.services.studio, self.services.statistics
-        try:
-            references = {} if background is None else {"background": studio.read(read_upload(background))}
-            result = studio.run(
+        """Run ``pipeline`` on ``upload``; ``references`` are further pictures by role. Raises what the engine raises."""
+        studio = self.services.studio
+        given = {role: file for role, file in (references or {}).items() if file is not None}
+
+        def work() -> Result:
+            return studio.run(
                 pipeline,
                 read_upload(upload),
-                references=references,
+                references={role: studio.read(read_upload(file)) for role, file in given.items()},
                 name=upload.filename,
                 watch=Watch(cancel=self.ticket.cancel),
                 write=write,
             )
+
+        return self.counted(work)
+
+    def counted(self, work: Callable[[], T]) -> T:
+        """Do ``work`` on one picture and count it, as a success or a failure. Raises what it raises."""
+        start = time.perf_counter()
+        statistics = self.services.statistics
+        try:
+            result = work()
         except FacecraftError:
             statistics.record(success=False)
             raise

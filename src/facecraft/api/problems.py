@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facecraft import telemetry
-from facecraft.errors import CancelledError, FacecraftError, Kind
+from facecraft.errors import CancelledError, FacecraftError, Kind, ModelInstallingError
 
 log = telemetry.logger("api")
 
@@ -41,6 +41,8 @@ STATUS: Mapping[Kind, int] = {
 }
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
+INSTALL_SECONDS = 10
+"""When to ask again for a model that is being installed."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _PATH = re.compile(r"(?:^|[\s'\"(])(?:/[\w.-]+|[A-Za-z]:\\)")
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
@@ -107,7 +109,8 @@ def answer(
         log.warning("%s: %s", error.code, error.message, extra={"detail": error.detail})
     title, message = _title(error), public_message(error)
     hint = error.hint if error.hint is None or not _PATH.search(error.hint) else error.default_hint
-    return _problem(scope, status, error.code, title, message, hint=hint, extra=extra)
+    headers = {"Retry-After": str(INSTALL_SECONDS)} if isinstance(error, ModelInstallingError) else None
+    return _problem(scope, status, error.code, title, message, hint=hint, headers=headers, extra=extra)
 
 
 def public_message(error: FacecraftError) -> str:

@@ -27,6 +27,7 @@ from facecraft.errors import (
     CancelledError,
     DeadlineError,
     EmptyInputError,
+    ModelNotInstalledError,
     StorageAccessError,
     StorageError,
     StorageFullError,
@@ -181,6 +182,8 @@ class UploadRoute(APIRoute):
                 watcher = asyncio.create_task(_watch(request.receive, ticket))
                 try:
                     return await handle(_ParsedRequest(request, form))
+                except ModelNotInstalledError as error:
+                    raise services.installs.instead(error) from error
                 finally:
                     watcher.cancel()
                     await form.close()

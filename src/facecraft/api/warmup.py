@@ -88,6 +88,7 @@ class Warmup:
                 return ModelNotInstalledError(
                     f"A required model is not installed: {probe.error.message}",
                     hint=probe.error.hint or "facecraft models install starter",
+                    wanted=probe.error.wanted,
                 )
             if probe.error is not None:
                 return probe.error

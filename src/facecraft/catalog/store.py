@@ -110,7 +110,9 @@ class ModelStore:
             raise self._not_installable(spec)
         if path is None:
             raise ModelNotInstalledError(
-                f"The model {spec.id} is not installed.", hint=f"facecraft models install {spec.id}"
+                f"The model {spec.id} is not installed.",
+                hint=f"facecraft models install {spec.id}",
+                wanted=(spec.id,),
             )
         if state is ModelState.CORRUPT:
             raise ModelIntegrityError(

@@ -37,7 +37,7 @@ EXIT_CODES = {
 """The code a run ends with, by the kind of its error. 0: all is well, 1: something of several failed, 2: usage."""
 
 _EPILOG = (
-    "Exit codes: 0 done · 1 some of several failed, or a check found something · 2 wrong usage · 3 the picture or an "
+    "Exit codes: 0 done · 1 some of several failed, a check found something, or two pictures do not match · 2 wrong usage · 3 the picture or an "
     "option cannot be used (no face, damaged) · 4 too large · 5 not a picture format · 6 not found · 7 a model, "
     "runtime or folder is not available · 8 not permitted (licence) · 9 busy or too slow · 10 disk full · "
     "11 configuration · 70 internal error · 130 interrupted."
@@ -46,7 +46,13 @@ _EPILOG = (
 COMMANDS = {
     "portrait": ("presets", "Turn a photo into a finished portrait."),
     "cutout": ("presets", "Cut the people out of a photo, at its own size."),
+    "restore": ("presets", "Restore the faces of a photo and, if you like, enlarge it."),
+    "upscale": ("presets", "Enlarge a photo, 1 to 4 times."),
+    "swap": ("presets", "Put the face of a second photo onto faces of the first."),
     "detect": ("detect", "Find every face of a picture."),
+    "embed": ("faces", "Turn the faces of pictures into vectors."),
+    "compare": ("compare", "Tell whether two pictures show one person."),
+    "attributes": ("faces", "Guess apparent age and sex of faces."),
     "demo": ("demo", "Make a portrait of a sample photo and show every step."),
     "serve": ("serve", "Serve the HTTP API."),
     "models": ("models", "List, install, verify and remove models."),

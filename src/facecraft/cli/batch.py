@@ -7,30 +7,32 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, TypeVar
 
 from facecraft.cli.console import Counter, counting
 from facecraft.cli.inputs import Source
-from facecraft.pipelines.report import Report
 from facecraft.progress import CancelToken
+
+ReportT = TypeVar("ReportT")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Generic[ReportT]):
     """What became of one picture: a report, an error, or neither where there was nothing to do."""
 
     source: Source
-    report: Report | None = None
+    report: ReportT | None = None
     error: BaseException | None = None
 
 
 def work_through(
     sources: Sequence[Source],
-    work: Callable[[Source], Report | None],
+    work: Callable[[Source], ReportT | None],
     *,
     jobs: int,
     cancel: CancelToken,
     label: str,
-) -> Iterator[Outcome]:
+) -> Iterator[Outcome[ReportT]]:
     """Yield what became of each of ``sources``, in their order; at most ``jobs`` are in flight.
 
     A waiting picture holds its path only, so memory does not grow with their number. When the caller leaves the loop
@@ -55,5 +57,5 @@ def work_through(
                 cancel.cancel()
 
 
-def _count(tick: Counter, name: str, _done: Future[Report | None]) -> None:
+def _count(tick: Counter, name: str, _done: Future[ReportT | None]) -> None:
     tick(name)

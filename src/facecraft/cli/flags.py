@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Generic, Protocol, TypeVar, Union, get_args, get_origin
 
 import annotated_types
 import typer
@@ -16,6 +16,23 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class FlagSet(Protocol):
+    """Flags that together make one value."""
+
+    @property
+    def names_of_flags(self) -> tuple[str, ...]:
+        """The names of their parameters."""
+        ...
+
+    def parameters(self) -> list[inspect.Parameter]:
+        """Return one keyword-only parameter for each, as Typer reads them."""
+        ...
+
+    def build(self, values: dict[str, Any]) -> Any:
+        """Return the value that ``values`` (by name of the parameter) make. Raises BadParameter naming the flag."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +50,11 @@ class Flags(Generic[ModelT]):
         order = type(self.defaults).__mro__.index
         names = self.names or sorted(declared, key=lambda name: order(_home(type(self.defaults), name)))
         return {name: declared[name] for name in names}
+
+    @property
+    def names_of_flags(self) -> tuple[str, ...]:
+        """The names of those fields."""
+        return tuple(self.fields)
 
     def parameters(self) -> list[inspect.Parameter]:
         """Return one keyword-only parameter for each field, as Typer reads them."""
@@ -65,14 +87,14 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def with_flags(body: Callable[..., None], **sets: Flags[Any]) -> Callable[..., None]:
+def with_flags(body: Callable[..., None], **sets: FlagSet) -> Callable[..., None]:
     """Return ``body`` for Typer, with each parameter named in ``sets`` replaced by the flags of that set."""
     signature = inspect.signature(body, eval_str=True)
     own = [parameter for name, parameter in signature.parameters.items() if name not in sets]
 
     def command(**values: Any) -> None:
         for parameter, flags in sets.items():
-            values[parameter] = flags.build({name: values.pop(name) for name in flags.fields})
+            values[parameter] = flags.build({name: values.pop(name) for name in flags.names_of_flags})
         body(**values)
 
     command.__doc__ = body.__doc__

@@ -6,9 +6,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 
 import typer
+from pydantic import BaseModel
 
 from facecraft import telemetry
 from facecraft.cli.batch import Outcome, work_through
@@ -20,6 +21,8 @@ from facecraft.inference.devices import cpu_count
 from facecraft.pipelines.report import Report
 from facecraft.progress import CancelToken
 from facecraft.settings import Settings
+
+ReportT = TypeVar("ReportT", bound=BaseModel)
 
 ENGINE_SETTINGS = ("device", "models_dir")
 """Settings that every command which runs networks has as flags."""
@@ -56,12 +59,12 @@ def configure_log(settings: Settings, *, debug: bool) -> None:
 
 def each_picture(
     selection: Selection,
-    work: Callable[[Source, CancelToken], Report | None],
+    work: Callable[[Source, CancelToken], ReportT | None],
     *,
     label: str,
     jobs: int | None,
     telling: Telling,
-    show: Callable[[Report], None],
+    show: Callable[[ReportT], None],
 ) -> None:
     """Run ``work`` over every picture and tell what became of each.
 
@@ -79,18 +82,18 @@ def each_picture(
     tally.end(selection.ignored)
 
 
-class _Tally:
+class _Tally(Generic[ReportT]):
     """Tells of one picture after the other and counts them."""
 
-    def __init__(self, many: bool, telling: Telling, show: Callable[[Report], None]) -> None:
+    def __init__(self, many: bool, telling: Telling, show: Callable[[ReportT], None]) -> None:
         self._many = many
         self._telling = telling
         self._show = show
         self._lines: list[str] = []
-        self._failed: list[Outcome] = []
+        self._failed: list[Outcome[ReportT]] = []
         self._done = self._skipped = 0
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: Outcome[ReportT]) -> None:
         """Tell what became of one picture."""
         line = _line(outcome, pretty=not self._many)
         if line is not None:
@@ -119,17 +122,17 @@ class _Tally:
             raise outcome.error or FacecraftError
 
 
-def _tell(report: Report, telling: Telling, show: Callable[[Report], None]) -> None:
+def _tell(report: ReportT, telling: Telling, show: Callable[[ReportT], None]) -> None:
     if telling.json:
         return
     show(report)
-    if telling.paths:
+    if telling.paths and isinstance(report, Report):
         for output in report.outputs:
             if output.path is not None:
                 result(output.path)
 
 
-def _line(outcome: Outcome, *, pretty: bool) -> str | None:
+def _line(outcome: Outcome[ReportT], *, pretty: bool) -> str | None:
     """Return the JSON for one picture; None where there was nothing to do."""
     indent = 2 if pretty else None
     if outcome.report is not None:
@@ -143,7 +146,7 @@ def _line(outcome: Outcome, *, pretty: bool) -> str | None:
     return json.dumps({"name": outcome.source.name, "error": failure}, indent=indent, ensure_ascii=False)
 
 
-def _summary(done: int, skipped: int, failed: list[Outcome], ignored: int) -> None:
+def _summary(done: int, skipped: int, failed: list[Outcome[ReportT]], ignored: int) -> None:
     if failed:
         rows = [
             (outcome.source.name, getattr(outcome.error, "code", "internal_error"), str(outcome.error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -44,6 +43,8 @@ class Composition:
 
     pixels: Pixels
     alpha: Alpha | None
+    provenance: str | None = None
+    """The IPTC digital source type that files of it shall name."""
 
     def rgba(self) -> Pixels:
         """The picture with transparency (hidden pixels zeroed); without any it stays RGB."""
@@ -75,17 +76,15 @@ def compose(context: Context) -> Composition:
         alpha = context.shape if alpha is None else alpha * context.shape
     if alpha is not None and float(alpha.min()) >= 1.0:
         alpha = None
-    return Composition(np.ascontiguousarray(pixels), alpha)
+    return Composition(np.ascontiguousarray(pixels), alpha, context.provenance)
 
 
 def encode(composition: Composition, options: EncodeOptions) -> tuple[Encoded, ...]:
-    """Write every format asked for, side by side. Raises UnsupportedFormatError where this build lacks one."""
+    """Write every format asked for. Raises UnsupportedFormatError where this build lacks one."""
 
     def write(output: OutputFormat) -> Encoded:
         pixels = composition.flat(options.fill) if output is OutputFormat.JPEG else composition.rgba()
-        return codecs.encode(pixels, output, options)
+        return codecs.encode(pixels, output, options, provenance=composition.provenance)
 
-    if len(options.formats) == 1:
-        return (write(options.formats[0]),)
-    with ThreadPoolExecutor(len(options.formats), thread_name_prefix="encode") as pool:
-        return tuple(pool.map(write, options.formats))
+    # One after the other: a PNG takes all cores by itself, and the others are quick or would only wait for it.
+    return tuple(write(output) for output in options.formats)

@@ -6,6 +6,7 @@ into steps with :meth:`facecraft.options.Options.pick`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -21,7 +22,26 @@ from facecraft.pipelines.stages.cutout import CutoutOptions
 from facecraft.pipelines.stages.detect import DetectOptions
 from facecraft.pipelines.stages.restore import REQUIRED, RestoreOptions
 from facecraft.pipelines.stages.shape import ShapeOptions
+from facecraft.pipelines.stages.swap import SOURCE, SwapOptions
 from facecraft.pipelines.stages.upscale import UpscaleOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """A second picture that a preset takes."""
+
+    role: str
+    """Under what name the stages look for it."""
+    field: str
+    """The word for it at every door: form field, and with dashes the flag."""
+    description: str
+    required: bool = False
+
+
+BACKGROUND_IMAGE = Companion(
+    "background", "background_image", "Picture to put behind the subject, with background=image."
+)
+SWAP_SOURCE = Companion(SOURCE, "source", "The picture whose face is taken.", required=True)
 
 
 class Preset(EncodeOptions):
@@ -30,6 +50,7 @@ class Preset(EncodeOptions):
     name: ClassVar[str]
     """The word for it at every door: endpoint, command, method."""
     summary: ClassVar[str]
+    companion: ClassVar[Companion | None] = None
 
     def pipeline(self) -> Pipeline:
         """Return the pipeline these options stand for."""
@@ -50,6 +71,7 @@ class PortraitOptions(
 
     name: ClassVar[str] = "portrait"
     summary: ClassVar[str] = "Turn a photo into a finished portrait"
+    companion: ClassVar[Companion | None] = BACKGROUND_IMAGE
 
     def pipeline(self) -> Pipeline:
         """Return detect → restore → crop → cutout → background → tone → shape."""
@@ -70,6 +92,7 @@ class CutoutPresetOptions(CutoutOptions, BackgroundOptions, Preset):
 
     name: ClassVar[str] = "cutout"
     summary: ClassVar[str] = "Cut the people out of a photo, at its own size"
+    companion: ClassVar[Companion | None] = BACKGROUND_IMAGE
 
     formats: Annotated[tuple[OutputFormat, ...], Field(min_length=1, max_length=4)] = (OutputFormat.PNG,)
     """Formats to write (comma list). PNG, WebP and AVIF keep transparency."""
@@ -123,5 +146,36 @@ class UpscalePresetOptions(UpscaleOptions, Preset):
         return Pipeline.of(self.pick(EncodeOptions), upscale=self.pick(UpscaleOptions))
 
 
-PRESETS: dict[str, type[Preset]] = {preset.name: preset for preset in (PortraitOptions, CutoutPresetOptions)}
+class SwapPresetOptions(DetectOptions, SwapOptions, RestoreOptions, Preset):
+    """The face of a second picture on faces of the first."""
+
+    name: ClassVar[str] = "swap"
+    summary: ClassVar[str] = "Put the face of a second photo onto faces of the first"
+    companion: ClassVar[Companion | None] = SWAP_SOURCE
+
+    restore: bool = False
+    """Restore the face afterwards when a restoration model is installed; without one the stage is skipped and says so."""
+    formats: Annotated[tuple[OutputFormat, ...], Field(min_length=1, max_length=4)] = (OutputFormat.PNG,)
+    """Formats to write (comma list). PNG, WebP and AVIF keep transparency."""
+
+    def pipeline(self) -> Pipeline:
+        """Return detect → swap → restore."""
+        return Pipeline.of(
+            self.pick(EncodeOptions),
+            detect=self.pick(DetectOptions),
+            swap=self.pick(SwapOptions),
+            restore=self.pick(RestoreOptions),
+        )
+
+
+PRESETS: dict[str, type[Preset]] = {
+    preset.name: preset
+    for preset in (
+        PortraitOptions,
+        CutoutPresetOptions,
+        RestorePresetOptions,
+        UpscalePresetOptions,
+        SwapPresetOptions,
+    )
+}
 """Every preset by name. Doors derive their endpoint or command from this."""

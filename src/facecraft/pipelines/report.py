@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from facecraft.faces.face import Face
+from facecraft.faces.pose import pose
 from facecraft.imaging.geometry import Size
 from facecraft.imaging.image import Image
 from facecraft.pipelines.identity import Identity, Verdict
@@ -37,11 +38,15 @@ class FaceRecord(_Record):
     """Left eye, right eye, nose, left and right mouth corner, as seen in the picture; pixels."""
     roll: float
     """Degrees by which the eye line is turned, clockwise."""
+    yaw: float
+    """Degrees by which the head is turned, positive towards the right of the picture; estimated from the landmarks."""
+    pitch: float
+    """Degrees by which the head is raised, positive upwards; estimated from the landmarks."""
 
     @classmethod
     def of(cls, face: Face, index: int, size: Size, *, chosen: bool) -> FaceRecord:
         """Describe ``face`` of a picture of ``size``."""
-        box = face.box
+        box, turned = face.box, pose(face)
         return cls(
             index=index,
             chosen=chosen,
@@ -60,6 +65,8 @@ class FaceRecord(_Record):
             score=round(face.score, 4),
             landmarks=tuple((round(float(x), 2), round(float(y), 2)) for x, y in face.landmarks),
             roll=round(face.roll, 2),
+            yaw=round(turned.yaw, 1),
+            pitch=round(turned.pitch, 1),
         )
 
 

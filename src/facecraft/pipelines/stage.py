@@ -65,6 +65,8 @@ class Context:
     shape: Alpha | None = None
     """The outline the result is cut to; None: the whole rectangle."""
 
+    provenance: str | None = None
+    """The IPTC digital source type that files of the result shall name; None: they carry no metadata."""
     identity: tuple[Identity, ...] = ()
     """Whether redrawn faces still show the same person."""
     models: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

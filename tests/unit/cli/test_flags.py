@@ -54,7 +54,7 @@ def test_without_flags_the_options_are_the_declared_defaults(command: str) -> No
 @pytest.mark.parametrize("command", PRESETS)
 def test_only_fields_and_the_arguments_of_the_terminal_are_flags(command: str) -> None:
     terminal = {
-        "out", "background_image", "recursive", "overwrite", "skip_existing", "jobs", "as_json", "report", "device",
+        "out", "background_image", "source", "recursive", "overwrite", "skip_existing", "jobs", "as_json", "report", "device",
         "models_dir", "help",
     }  # fmt: skip
     assert set(flags_of(command)) - set(PRESETS[command].model_fields) <= terminal

@@ -10,11 +10,13 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from facecraft.api.conditions import Condition
 from facecraft.api.dependencies import Services, ServicesOf
 from facecraft.api.problems import answer
 from facecraft.api.routes.models import ModelRecord, describe
 from facecraft.api.warmup import start
 from facecraft.catalog.spec import Task
+from facecraft.errors import ModelNotInstalledError
 
 router = APIRouter(tags=["service"])
 
@@ -23,6 +25,8 @@ class Health(BaseModel):
     """The process lives and its event loop turns."""
 
     status: Literal["healthy"] = "healthy"
+    models: dict[str, Condition]
+    """Every model of the catalogue: absent, installed, loading, ready or failed."""
 
 
 class Ready(BaseModel):
@@ -88,9 +92,9 @@ class Status(BaseModel):
 
 
 @router.get("/health")
-async def health() -> Health:
+async def health(services: ServicesOf) -> Health:
     """Answer always, also while every core is busy."""
-    return Health()
+    return Health(models=await anyio.to_thread.run_sync(services.conditions.now))
 
 
 @router.get("/ready", response_model=Ready)
@@ -101,7 +105,11 @@ async def ready(request: Request, services: ServicesOf) -> Ready | Response:
         return Ready()
     if warmup.due:
         request.state.warming = start(services.bench, warmup)
-    return answer(request.scope, warmup.problem, {"ready": False, "models_loaded": False}, quiet=True)
+    problem = warmup.problem
+    if isinstance(problem, ModelNotInstalledError):
+        # An orchestrator sends no picture before this answers 200.
+        problem = await anyio.to_thread.run_sync(services.installs.instead, problem)
+    return answer(request.scope, problem, {"ready": False, "models_loaded": False}, quiet=True)
 
 
 @router.get("/status")
@@ -135,7 +143,7 @@ def _status(services: Services, version: str) -> Status:
             admitted=services.bench.inside,
             max_queued=services.bench.queue,
         ),
-        catalog=describe(services.studio),
+        catalog=describe(services.studio, services.conditions.now()),
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import anyio.to_thread
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from facecraft.api.conditions import Condition
 from facecraft.api.dependencies import ServicesOf
 from facecraft.studio import Studio
 
@@ -18,6 +21,8 @@ class ModelRecord(BaseModel):
     id: str
     task: str
     architecture: str
+    condition: Condition
+    """absent, installed, loading, ready or failed: state and loaded in one word."""
     state: str
     """absent, installed, corrupt or unverified: what the disk holds."""
     loaded: str
@@ -35,7 +40,7 @@ class ModelRecord(BaseModel):
     """The command that installs it."""
 
 
-def describe(studio: Studio) -> list[ModelRecord]:
+def describe(studio: Studio, conditions: Mapping[str, Condition]) -> list[ModelRecord]:
     """Return every model of the catalogue with its state. Reads the disk."""
     pool = studio.pool.states()
     records = []
@@ -47,6 +52,7 @@ def describe(studio: Studio) -> list[ModelRecord]:
                 id=spec.id,
                 task=spec.task,
                 architecture=spec.architecture,
+                condition=conditions[spec.id],
                 state=studio.store.state(spec.id),
                 loaded="unloaded" if held is None else held.state,
                 usable=studio.store.usable(spec.id),
@@ -66,4 +72,4 @@ def describe(studio: Studio) -> list[ModelRecord]:
 @router.get("/models")
 async def models(services: ServicesOf) -> list[ModelRecord]:
     """List every model: state, size, licence."""
-    return await anyio.to_thread.run_sync(describe, services.studio)
+    return await anyio.to_thread.run_sync(lambda: describe(services.studio, services.conditions.now()))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, UploadFile
 from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
 
 from facecraft.api.artifacts import ending
-from facecraft.api.forms import FileForm, PictureForm, form_of, takes, with_defaults
+from facecraft.api.forms import FileForm, PictureForm, companion_of, form_of, takes, with_defaults
 from facecraft.api.making import Making, MakingOf
 from facecraft.api.negotiation import wanted_format
 from facecraft.api.uploads import UploadRoute
@@ -18,8 +18,9 @@ from facecraft.errors import PipelineError, UnknownModelError
 from facecraft.faces.selection import FacePolicy
 from facecraft.imaging.codecs import OutputFormat
 from facecraft.jobs.results import new_job_id
+from facecraft.options import Options
 from facecraft.pipelines.pipeline import Pipeline
-from facecraft.pipelines.presets import PRESETS, Preset
+from facecraft.pipelines.presets import BACKGROUND_IMAGE, PRESETS, SWAP_SOURCE, Preset
 from facecraft.pipelines.report import Report
 from facecraft.pipelines.stages.detect import DetectOptions
 from facecraft.settings import Settings
@@ -53,6 +54,8 @@ class PipelineForm(PictureForm):
     """A picture and the pipeline to run on it."""
 
     pipeline: str = Field(max_length=60_000, description="The pipeline as JSON: version, steps, output.")
+    background_image: UploadFile | None = Field(default=None, description=BACKGROUND_IMAGE.description)
+    source: UploadFile | None = Field(default=None, description=SWAP_SOURCE.description)
 
 
 def server_options(settings: Settings) -> Mapping[str, type[Preset] | type[DetectOptions]]:
@@ -69,7 +72,7 @@ def router(settings: Settings) -> APIRouter:
     options = server_options(settings)
     routes = APIRouter(prefix="/api/v1", route_class=UploadRoute)
     for name, preset in PRESETS.items():
-        _add_preset(routes, preset, form_of(options[name], PictureForm, name=f"{name.title()}Form"))
+        add_preset(routes, preset, options[name])
     _add_detect(routes, form_of(options[DETECT], FileForm, name="DetectForm"))
     _add_pipeline(routes)
     return routes
@@ -82,12 +85,22 @@ def schemas(settings: Settings) -> APIRouter:
     return routes
 
 
-def _add_preset(routes: APIRouter, preset: type[Preset], form_type: type[PictureForm]) -> None:
+def add_preset(
+    routes: APIRouter,
+    preset: type[Preset],
+    options_type: type[Options],
+    *,
+    tags: Sequence[str] = ("pictures",),
+) -> None:
+    """Add the endpoint of ``preset`` to ``routes``; ``options_type`` are its options with this server's defaults."""
+    companion = preset.companion
+    form_type = form_of(options_type, PictureForm, name=f"{preset.name.title()}Form", companion=companion)
+
     @routes.post(
         f"/{preset.name}",
         name=preset.name,
         summary=preset.summary,
-        tags=["pictures"],
+        tags=list(tags),
         response_model=PictureReply,
         responses={200: {"content": IMAGES}},
     )
@@ -97,7 +110,7 @@ def _add_preset(routes: APIRouter, preset: type[Preset], form_type: type[Picture
         options = form.pick(preset)
         direct = wanted_format(request.headers.get("accept", ""), options.formats)
         pipeline = (options if direct is None else options.with_changes(formats=(direct,))).pipeline()
-        return await _made(making, form, pipeline, direct)
+        return await _made(making, form, pipeline, direct, companion_of(form, companion))
 
 
 def _add_pipeline(routes: APIRouter) -> None:
@@ -124,7 +137,8 @@ def _add_pipeline(routes: APIRouter) -> None:
         if direct is not None:
             output = pipeline.output.with_changes(formats=(direct,))
             pipeline = pipeline.model_copy(update={"output": output})
-        return await _made(making, form, pipeline, direct)
+        pictures = {BACKGROUND_IMAGE.role: form.background_image, SWAP_SOURCE.role: form.source}
+        return await _made(making, form, pipeline, direct, pictures)
 
 
 def _add_detect(routes: APIRouter, form_type: type[FileForm]) -> None:
@@ -156,11 +170,17 @@ def _add_schemas(routes: APIRouter, options: Mapping[str, type[Preset] | type[De
         return schemas[preset]
 
 
-async def _made(making: Making, form: PictureForm, pipeline: Pipeline, direct: OutputFormat | None) -> Response:
+async def _made(
+    making: Making,
+    form: PictureForm,
+    pipeline: Pipeline,
+    direct: OutputFormat | None,
+    pictures: Mapping[str, UploadFile | None],
+) -> Response:
     """Run ``pipeline`` and answer with the file in format ``direct``, or with JSON."""
 
     def work() -> Response:
-        result = making.make(pipeline, form.file, background=form.background_image)
+        result = making.make(pipeline, form.file, references=pictures)
         if direct is not None:
             return _direct(result)
         job_id = new_job_id()

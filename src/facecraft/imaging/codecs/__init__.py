@@ -12,9 +12,11 @@ from facecraft.imaging.codecs.encode import (
     encode_webp,
 )
 from facecraft.imaging.codecs.png import encode_png
+from facecraft.imaging.codecs.provenance import TRAINED_COMPOSITE
 from facecraft.imaging.codecs.sniff import sniff
 
 __all__ = [
+    "TRAINED_COMPOSITE",
     "EncodeOptions",
     "Encoded",
     "JpegResult",

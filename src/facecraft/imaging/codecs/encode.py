@@ -1,4 +1,8 @@
-"""From pixels to the bytes of a file. No output carries metadata: no EXIF, GPS, XMP, profile, comment or time."""
+"""From pixels to the bytes of a file.
+
+No output carries metadata (no EXIF, GPS, profile, comment or time), but for a note on its provenance where one is asked
+for: see :mod:`facecraft.imaging.codecs.provenance`.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from PIL import features
 from facecraft.errors import InvalidOptionError, UnsupportedFormatError
 from facecraft.imaging.choices import EncodeOptions, OutputFormat
 from facecraft.imaging.codecs.png import encode_png
+from facecraft.imaging.codecs.provenance import xmp_packet
 from facecraft.imaging.geometry import Size
 from facecraft.imaging.image import Pixels
 from facecraft.imaging.resample import resize
@@ -47,23 +52,35 @@ class Encoded:
     fits: bool = True
 
 
-def encode(pixels: Pixels, format: OutputFormat, options: EncodeOptions | None = None) -> Encoded:  # noqa: A002
+def encode(
+    pixels: Pixels,
+    format: OutputFormat,  # noqa: A002
+    options: EncodeOptions | None = None,
+    *,
+    provenance: str | None = None,
+) -> Encoded:
     """Write H×W×3|4 uint8 ``pixels`` as ``format``. JPEG has no alpha: compose RGBA on a background first.
 
+    ``provenance`` is the IPTC digital source type that the file shall name; None: it carries no metadata at all.
     Raises InvalidOptionError for RGBA as JPEG and UnsupportedFormatError for AVIF where Pillow lacks it.
     """
     options = options or EncodeOptions()
     size = Size(int(pixels.shape[1]), int(pixels.shape[0]))
     match format:
         case OutputFormat.PNG:
-            return Encoded(encode_png(pixels, dpi=options.dpi, level=options.png_level), format, size)
+            return Encoded(
+                encode_png(pixels, dpi=options.dpi, level=options.png_level, provenance=provenance), format, size
+            )
         case OutputFormat.WEBP:
-            return Encoded(encode_webp(pixels, quality=options.webp_quality), format, size, options.webp_quality)
+            data = encode_webp(pixels, quality=options.webp_quality, provenance=provenance)
+            return Encoded(data, format, size, options.webp_quality)
         case OutputFormat.AVIF:
-            return Encoded(encode_avif(pixels, quality=options.avif_quality), format, size, options.avif_quality)
+            data = encode_avif(pixels, quality=options.avif_quality, provenance=provenance)
+            return Encoded(data, format, size, options.avif_quality)
         case OutputFormat.JPEG if options.jpeg_max_kb == 0:
             quality = options.jpeg_quality
-            return Encoded(encode_jpeg(pixels, quality=quality, dpi=options.dpi), format, size, quality)
+            data = encode_jpeg(pixels, quality=quality, dpi=options.dpi, provenance=provenance)
+            return Encoded(data, format, size, quality)
         case OutputFormat.JPEG:
             found = encode_jpeg_under(
                 pixels,
@@ -72,12 +89,19 @@ def encode(pixels: Pixels, format: OutputFormat, options: EncodeOptions | None =
                 min_quality=min(options.jpeg_min_quality, options.jpeg_quality),
                 min_scale=options.jpeg_min_scale,
                 dpi=options.dpi,
+                provenance=provenance,
             )
             return Encoded(found.data, format, _scaled(size, found.scale), found.quality, found.scale, found.fits)
 
 
 def encode_jpeg(
-    pixels: Pixels, *, quality: int = 92, dpi: int = 300, subsampling: str | None = None, optimize: bool = False
+    pixels: Pixels,
+    *,
+    quality: int = 92,
+    dpi: int = 300,
+    subsampling: str | None = None,
+    optimize: bool = False,
+    provenance: str | None = None,
 ) -> bytes:
     """Write H×W×3 ``pixels`` as a baseline JPEG.
 
@@ -94,6 +118,7 @@ def encode_jpeg(
         dpi=(dpi, dpi),
         subsampling=subsampling or ("4:4:4" if quality >= 90 else "4:2:0"),
         optimize=optimize,
+        **_note(provenance),
     )
     return out.getvalue()
 
@@ -106,13 +131,14 @@ def encode_jpeg_under(
     min_quality: int = 50,
     min_scale: float = 0.5,
     dpi: int = 300,
+    provenance: str | None = None,
 ) -> JpegResult:
     """Write the best JPEG of at most ``max_bytes``: bisection over quality first, then smaller pictures.
 
     Everything happens in memory, in at most eight encodes. When even ``min_quality`` at ``min_scale`` is too large,
     that smallest file is returned with ``fits`` False.
     """
-    data = encode_jpeg(pixels, quality=quality, dpi=dpi)
+    data = encode_jpeg(pixels, quality=quality, dpi=dpi, provenance=provenance)
     if len(data) <= max_bytes:
         return JpegResult(data, quality, 1.0, fits=True)
 
@@ -123,7 +149,7 @@ def encode_jpeg_under(
     while low <= high and used < _MAX_ENCODES:
         # Asking first for the lowest quality would waste an encode on most pictures; the middle is asked instead.
         middle = (low + high + 1) // 2
-        data = encode_jpeg(pixels, quality=middle, dpi=dpi, optimize=True)
+        data = encode_jpeg(pixels, quality=middle, dpi=dpi, optimize=True, provenance=provenance)
         used += 1
         if len(data) <= max_bytes:
             best, low = JpegResult(data, middle, 1.0, fits=True), middle + 1
@@ -138,7 +164,8 @@ def encode_jpeg_under(
     while scale > floor:
         # Bytes grow a little slower than pixels do: aim somewhat below the square root.
         scale = max(floor, scale * min(0.95, 0.97 * math.sqrt(max_bytes / len(smallest))))
-        smallest = encode_jpeg(resize(pixels, _scaled(size, scale)), quality=min_quality, dpi=dpi, optimize=True)
+        smaller = resize(pixels, _scaled(size, scale))
+        smallest = encode_jpeg(smaller, quality=min_quality, dpi=dpi, optimize=True, provenance=provenance)
         used += 1
         if len(smallest) <= max_bytes:
             return JpegResult(smallest, min_quality, scale, fits=True)
@@ -147,20 +174,26 @@ def encode_jpeg_under(
     return JpegResult(smallest, min_quality, scale, fits=False)
 
 
-def encode_webp(pixels: Pixels, *, quality: int = 90, lossless: bool = False) -> bytes:
+def encode_webp(pixels: Pixels, *, quality: int = 90, lossless: bool = False, provenance: str | None = None) -> bytes:
     """Write H×W×3|4 ``pixels`` as WebP; alpha is kept exactly, hidden colour zeroed."""
     out = io.BytesIO()
-    PilImage.fromarray(_hidden_zeroed(pixels)).save(out, "WEBP", quality=quality, method=2, lossless=lossless)
+    PilImage.fromarray(_hidden_zeroed(pixels)).save(
+        out, "WEBP", quality=quality, method=2, lossless=lossless, **_note(provenance)
+    )
     return out.getvalue()
 
 
-def encode_avif(pixels: Pixels, *, quality: int = 75) -> bytes:
+def encode_avif(pixels: Pixels, *, quality: int = 75, provenance: str | None = None) -> bytes:
     """Write H×W×3|4 ``pixels`` as AVIF. Raises UnsupportedFormatError where Pillow was built without it."""
     if not features.check("avif"):
         raise UnsupportedFormatError("This build of Pillow cannot write AVIF.", hint="Choose WebP, PNG or JPEG.")
     out = io.BytesIO()
-    PilImage.fromarray(_hidden_zeroed(pixels)).save(out, "AVIF", quality=quality, speed=8)
+    PilImage.fromarray(_hidden_zeroed(pixels)).save(out, "AVIF", quality=quality, speed=8, **_note(provenance))
     return out.getvalue()
+
+
+def _note(provenance: str | None) -> dict[str, bytes]:
+    return {} if provenance is None else {"xmp": xmp_packet(provenance)}
 
 
 def _hidden_zeroed(pixels: Pixels) -> Pixels:

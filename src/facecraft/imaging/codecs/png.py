@@ -16,15 +16,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facecraft.imaging.codecs.provenance import xmp_packet
 from facecraft.imaging.image import Pixels
 
-_STRIPE_BYTES = 1 << 20
+_STRIPE_BYTES = 1 << 18
 _ADLER_MODULUS = 65521  # RFC 1950, section 8.2
+_XMP_HEAD = b"XML:com.adobe.xmp" + bytes(5)  # keyword, not compressed, no language (XMP part 3, 1.1.5)
 _AVERAGE = 3  # the filter type of PNG (RFC 2083, 6.5): best size per time of the four on photos, measured
 
 
-def encode_png(pixels: Pixels, *, dpi: int = 300, level: int = 1) -> bytes:
-    """Return ``pixels`` (H×W×3 RGB or H×W×4 RGBA uint8) as a PNG that says ``dpi`` and nothing else.
+def encode_png(pixels: Pixels, *, dpi: int = 300, level: int = 1, provenance: str | None = None) -> bytes:
+    """Return ``pixels`` (H×W×3 RGB or H×W×4 RGBA uint8) as a PNG that says ``dpi``, ``provenance`` and nothing else.
 
     Colour under alpha 0 is zeroed: what was cut away does not travel along, and the file is smaller. ``level`` is
     the deflate level 1..9; 1 is four times faster than 6 and about 12 % larger on a portrait.
@@ -63,6 +65,7 @@ def encode_png(pixels: Pixels, *, dpi: int = 300, level: int = 1) -> bytes:
             b"\x89PNG\r\n\x1a\n",
             _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6 if channels == 4 else 2, 0, 0, 0)),
             _chunk(b"pHYs", struct.pack(">IIB", per_meter, per_meter, 1)),
+            *([] if provenance is None else [_chunk(b"iTXt", _XMP_HEAD + xmp_packet(provenance))]),
             *(_chunk(b"IDAT", part) for part in parts),
             _chunk(b"IEND", b""),
         ]

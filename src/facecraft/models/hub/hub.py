@@ -121,9 +121,8 @@ class ModelHub:
     def embedder(self, choice: str = AUTO) -> NamedEmbedder:
         """Return the network that turns faces into vectors."""
         spec = self._choose(Task.FACE_RECOGNITION, choice)
-        threshold = spec.parameters.get("threshold")
-        limit = float(threshold) if isinstance(threshold, int | float) else None
-        return NamedEmbedder(spec.id, self._build(spec, EMBEDDERS), limit)
+        limit, rate = (_stated(spec, name) for name in ("threshold", "fmr"))
+        return NamedEmbedder(spec.id, self._build(spec, EMBEDDERS), limit, rate)
 
     def attributes(self, choice: str = AUTO) -> NamedAttributes:
         """Return the network that guesses apparent age and sex."""
@@ -245,7 +244,8 @@ class ModelHub:
         for spec in known:
             if not spec.builtin and self._store.installed(spec.id):
                 self._require(spec)
-        raise ModelNotInstalledError(f"No model for {task} is installed.", hint=self._advice(known))
+        hint, wanted = self._advice(known)
+        raise ModelNotInstalledError(f"No model for {task} is installed.", hint=hint, wanted=wanted)
 
     def _require(self, spec: ModelSpec) -> None:
         """Raise the error that keeps ``spec`` from being used, if any."""
@@ -255,15 +255,18 @@ class ModelHub:
             if not self._networks.runs(needed):
                 raise RUNTIMES[needed.runtime].missing(needed.id)
 
-    def _advice(self, known: list[ModelSpec]) -> str | None:
-        for pack in _ADVISED_PACKS:
-            if any(pack in spec.packs for spec in known):
-                return f"facecraft models install {pack}"
+    def _advice(self, known: list[ModelSpec]) -> tuple[str | None, tuple[str, ...]]:
+        """Return the command that installs what is missing, and the ids of the models that would help."""
         files = [spec for spec in known if not spec.builtin]
+        for pack in _ADVISED_PACKS:
+            if found := tuple(spec.id for spec in files if pack in spec.packs):
+                return f"facecraft models install {pack}", found
         if not files:
-            return None
+            return None, ()
         free = next((spec for spec in files if spec.commercial), None)
-        return f"facecraft models install {free.id if free else files[0].id + ' --accept-license'}"
+        if free is None:
+            return f"facecraft models install {files[0].id} --accept-license", (files[0].id,)
+        return f"facecraft models install {free.id}", (free.id,)
 
     def _unsupported(self, spec: ModelSpec) -> InvalidOptionError:
         names = (
@@ -285,6 +288,11 @@ class ModelHub:
             with self._lock:
                 self._adapters[spec.id] = known
         return known  # type: ignore[return-value]  # each id has one task and so one kind of adapter
+
+
+def _stated(spec: ModelSpec, name: str) -> float | None:
+    value = spec.parameters.get(name)
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _square(image: Image, side: int) -> Pixels:

@@ -76,6 +76,8 @@ class NamedEmbedder:
     adapter: FaceEmbedder
     threshold: float | None = None
     """The cosine similarity from which its authors call two faces one person, where the catalogue knows it."""
+    false_match_rate: float | None = None
+    """The part of pairs of different people that reach the threshold, 0..1, where its authors state one."""
 
     def embed(self, image: Image, faces: Sequence[Face]) -> NDArray[np.float32]:
         """Return N×D float32 unit vectors."""

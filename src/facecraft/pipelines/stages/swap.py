@@ -13,6 +13,7 @@ from pydantic import AfterValidator
 from facecraft.errors import ConsentRequiredError, FaceIndexError, InvalidOptionError, NoFaceFoundError
 from facecraft.faces.face import Face
 from facecraft.faces.search import find_faces
+from facecraft.imaging import codecs
 from facecraft.imaging.image import Image, Pixels
 from facecraft.models.hub import ModelHub, NamedEmbedder, NamedSwapper
 from facecraft.models.hub.hub import AUTO
@@ -60,6 +61,8 @@ class SwapOptions(Options):
     Replaces swap_faces."""
     swap_strength: Fraction = 1.0
     """How strongly the new face is laid over the old one: 0 not at all, 1 completely."""
+    provenance: bool = True
+    """Write into the file (XMP, IPTC digital source type) that a part of it was drawn by a network."""
 
 
 @stage("swap", SwapOptions, needs=("face_swap",), weight=5.0)
@@ -98,7 +101,8 @@ def swap(context: Context, options: SwapOptions, models: ModelHub) -> Context:
             )
         )
     done = context.used("face_swap", swapper.model_id).used("identity", embedder.model_id)
-    return replace(done, pixels=canvas, identity=(*context.identity, *identities))
+    note = codecs.TRAINED_COMPOSITE if options.provenance else context.provenance
+    return replace(done, pixels=canvas, identity=(*context.identity, *identities), provenance=note)
 
 
 def _plan(context: Context, options: SwapOptions, found: tuple[Face, ...]) -> tuple[tuple[int, int], ...]:
