@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -59,7 +58,7 @@ class SelfieSegmenter:
 
     ``session`` is the square network (1×256×256×3), ``landscape`` the wide one (1×144×256×3); both take RGB in 0..1,
     resized without keeping the aspect, and answer with a probability. They err in different places, so that their mean
-    is better than either. Nine to eleven runs for one picture, the two networks side by side.
+    is better than either. Nine to eleven runs for one picture.
     """
 
     def __init__(self, session: Session, landscape: Session | None = None) -> None:
@@ -102,13 +101,11 @@ class SelfieSegmenter:
         return Mask(_joined(rough, close.probability(), region, size, subject))
 
     def _look(self, view: _View, plans: Sequence[Sequence[_Pass]]) -> list[list[_Logits]]:
-        """Run every network over its passes, the networks side by side; logits of the size a network gives."""
-        square, *wide = self._sessions
-        if not wide:
-            return [_run(square, view, plans[0])]
-        with ThreadPoolExecutor(max_workers=1) as aside:
-            other = aside.submit(_run, wide[0], view, plans[1])
-            return [_run(square, view, plans[0]), other.result()]
+        """Run every network over its passes; logits of the size a network gives.
+
+        One network after the other, each with all cores: side by side they would wait for each other's Python.
+        """
+        return [_run(session, view, plan) for session, plan in zip(self._sessions, plans, strict=True)]
 
 
 class _View:

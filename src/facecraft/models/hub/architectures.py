@@ -82,11 +82,7 @@ def _selfie(spec: ModelSpec, networks: Networks) -> SubjectSegmenter:
         for other in networks.usable(Task.MATTING, spec.architecture)
         if other != spec and number(other, "width", 0) > number(other, "height", 0)
     ]
-    # Two networks run side by side: more than one thread each would put them into each other's way.
-    threads = 1 if wide else None
-    return SelfieSegmenter(
-        networks.session(spec, threads=threads), networks.session(wide[0], threads=threads) if wide else None
-    )
+    return SelfieSegmenter(networks.session(spec), networks.session(wide[0]) if wide else None)
 
 
 def _dlib_resnet(spec: ModelSpec, networks: Networks) -> FaceEmbedder:

@@ -36,12 +36,9 @@ class Networks:
     threads: int | None = None
     """Threads of one network on the CPU; None: the cores of this process."""
 
-    def session(self, spec: ModelSpec, *, threads: int | None = None) -> Session:
-        """Return the network of ``spec`` as a session of its runtime. Raises ModelError at the first use.
-
-        ``threads`` is for networks that an adapter runs side by side; None: as many as every other one gets.
-        """
-        return self.pool.session(spec.id, lambda: self._open(spec, threads or self.threads))
+    def session(self, spec: ModelSpec) -> Session:
+        """Return the network of ``spec`` as a session of its runtime. Raises ModelError at the first use."""
+        return self.pool.session(spec.id, lambda: self._open(spec))
 
     def dlib_file(self, spec: ModelSpec, load: Callable[[Path], Native]) -> PooledResource[Native]:
         """Return the dlib object in the file of ``spec``. Raises ModelError at the first use."""
@@ -72,10 +69,10 @@ class Networks:
         runtime = RUNTIMES.get(spec.runtime)
         return runtime is not None and runtime.installed
 
-    def _open(self, spec: ModelSpec, threads: int | None) -> Session:
+    def _open(self, spec: ModelSpec) -> Session:
         path = self.store.path(spec.id)
         if spec.runtime is Runtime.LITERT:
-            return LiteRtSession(path, threads=threads)
+            return LiteRtSession(path, threads=self.threads)
         if spec.runtime is Runtime.ONNXRUNTIME:
-            return OnnxSession(path, device=self.device, threads=threads)
+            return OnnxSession(path, device=self.device, threads=self.threads)
         raise ModelLoadError(f"{spec.id} runs on {spec.runtime}, which takes no tensors.")
