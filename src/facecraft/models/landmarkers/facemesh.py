@@ -12,7 +12,7 @@ from facecraft.faces.landmarks import MESH_LEFT_EYE, MESH_RIGHT_EYE
 from facecraft.faces.mesh_mirror import MESH_MIRROR
 from facecraft.imaging.geometry import Points, Size, Transform
 from facecraft.imaging.image import Image, Pixels
-from facecraft.imaging.resample import warp
+from facecraft.imaging.resample import glance
 from facecraft.inference.session import Session
 
 _SIDE = 192
@@ -66,7 +66,7 @@ class FaceMesh:
         return DenseLandmarks("mesh468", points, presence)
 
     def _run(self, image: Image, region: Transform, *, mirror: bool) -> tuple[NDArray[np.float64], float]:
-        crop = warp(image.rgb, region, Size(_SIDE, _SIDE)).pixels
+        crop = glance(image.rgb, region, Size(_SIDE, _SIDE))
         mesh, presence = self._infer(crop)
         if mirror:
             other, _ = self._infer(crop[:, ::-1])
