@@ -71,7 +71,13 @@ def studio(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A studio over the installed starter models, with defaults and folders of its own."""
     folder = tmp_path_factory.mktemp("studio")
     settings = Settings(
-        models_dir=models_dir, upload_dir=folder / "uploads", output_dir=folder / "results", device="cpu", offline=True
+        models_dir=models_dir,
+        upload_dir=folder / "uploads",
+        output_dir=folder / "results",
+        crops_dir=folder / "crops",
+        database_url=f"sqlite:///{folder / 'facecraft.db'}",
+        device="cpu",
+        offline=True,
     )
     with Studio.open(settings) as opened:
         missing = [spec.id for spec in opened.store.catalog.pack("starter") if not opened.store.usable(spec.id)]
@@ -102,7 +108,8 @@ def open_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
 
         def start(studio: Studio | None = None, **changes: object) -> Door:
             folder = tmp_path_factory.mktemp("door")
-            own = {"models_dir": folder / "models", "upload_dir": folder / "uploads", "output_dir": folder / "results"}
+            own = {name: folder / name for name in ("models_dir", "upload_dir", "output_dir", "crops_dir")}
+            own["database_url"] = f"sqlite:///{folder / 'facecraft.db'}"
             settings = Settings(**{"device": "cpu", "offline": True, **own, **changes})
             app = create_app(settings, studio)
             server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=5))

@@ -86,6 +86,16 @@ class Settings(BaseSettings):
     """Folder where large uploads rest while they are received; what an earlier run left there is removed at start."""
     output_dir: Path = Field(default_factory=lambda: _data_dir("results"))
     """Folder where results rest until they are deleted."""
+    crops_dir: Path = Field(default_factory=lambda: _data_dir("crops"))
+    """Folder of the crops of faces enrolled in galleries. Not inside the folder of results, which is swept by age."""
+
+    # --- the database
+    database_url: SecretStr | None = None
+    """Where galleries are kept: sqlite:////folder/facecraft.db or postgresql://user:password@host:5432/name. Unset: an
+    SQLite file ``facecraft.db`` in the user's data folder, made when a gallery is first used."""
+    auto_migrate: bool | None = None
+    """Bring the tables to this version when the database is opened. Unset: on SQLite yes, on Postgres no (run
+    ``facecraft migrate``)."""
 
     # --- models and devices
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,2})?)$")] = "auto"
@@ -146,6 +156,14 @@ class Settings(BaseSettings):
             raise ValueError("api_key must have at least 16 characters; make one with `openssl rand -hex 32`")
         return self
 
+    @model_validator(mode="after")
+    def _nothing_kept_is_swept(self) -> Self:
+        kept = {"crops_dir": self.crops_dir, "database_url": self.database_file}
+        for name, path in kept.items():
+            if path is not None and path.absolute().is_relative_to(self.output_dir.absolute()):
+                raise ValueError(f"{name} lies in output_dir, where everything old is deleted; choose another folder")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -172,6 +190,26 @@ class Settings(BaseSettings):
                 "The configuration has bad values: " + "; ".join(lines),
                 hint="See docs/reference/settings.md for every setting.",
             ) from error
+
+    @property
+    def database(self) -> str:
+        """The URL of the database, with its password."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{_data_dir('facecraft.db').as_posix()}"
+
+    @property
+    def database_file(self) -> Path | None:
+        """The file of an SQLite database; None for a database server."""
+        scheme, _, rest = self.database.partition("://")
+        if scheme.partition("+")[0] != "sqlite":
+            return None
+        return Path(rest.partition("?")[0].removeprefix("/"))
+
+    @property
+    def migrates(self) -> bool:
+        """Whether the tables are brought to this version when the database is opened."""
+        return self.database_file is not None if self.auto_migrate is None else self.auto_migrate
 
     @property
     def limits(self) -> Limits:

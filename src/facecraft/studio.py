@@ -6,8 +6,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from facecraft.catalog.catalog import Catalog
 from facecraft.catalog.store import ModelStore
 from facecraft.errors import ConsentRequiredError, ImageDecodeError, NoFaceFoundError, SwapDisabledError
 from facecraft.faces.selection import FacePolicy
+from facecraft.galleries.opening import open_galleries
 from facecraft.imaging import codecs
 from facecraft.imaging.codecs import Encoded, OutputFormat
 from facecraft.imaging.geometry import Size
@@ -59,6 +61,9 @@ from facecraft.pipelines.stages.swap import SwapOptions
 from facecraft.progress import CancelToken, Progress, silent
 from facecraft.settings import Settings
 from facecraft.storage import write_file
+
+if TYPE_CHECKING:
+    from facecraft.galleries.pictures import PictureGalleries
 
 
 @runtime_checkable
@@ -132,6 +137,8 @@ class Studio:
         self.pool = pool
         self.device = device
         self.hub = ModelHub(store.catalog, store, pool, device, threads=threads)
+        self._galleries: PictureGalleries[Picture] | None = None
+        self._opening = Lock()
 
     @classmethod
     def open(cls, settings: Settings | None = None, *, threads: int | None = None) -> Self:
@@ -150,8 +157,10 @@ class Studio:
         return cls(settings, store, pool, resolve(settings.device), threads=threads)
 
     def close(self) -> None:
-        """Close every network."""
+        """Close every network, and the database."""
         self.pool.close()
+        if self._galleries is not None:
+            self._galleries.close()
 
     def __enter__(self) -> Self:
         return self
@@ -160,6 +169,18 @@ class Studio:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def galleries(self) -> PictureGalleries[Picture]:
+        """People enrolled with their faces, and the search among them. The database is opened with the first use.
+
+        Raises ConfigurationError (hint: ``facecraft migrate``), StorageError, RuntimeMissingError.
+        """
+        with self._opening:
+            if self._galleries is None:
+                own = self.settings
+                self._galleries = open_galleries(own.database, own.crops_dir, self.hub, self.read, migrate=own.migrates)
+            return self._galleries
 
     def read(self, picture: Picture) -> Image:
         """Return ``picture`` decoded, upright and in sRGB, within the limits of the settings.

@@ -24,11 +24,11 @@ from facecraft.api.conditions import Conditions
 from facecraft.api.dependencies import Services
 from facecraft.api.installs import Installs
 from facecraft.api.limits import BodyLimit, body_limit
-from facecraft.api.routes import docs, faces, health, legacy, legacy_faces, models, presets, results
+from facecraft.api.routes import docs, faces, galleries, health, legacy, legacy_faces, models, presets, results
 from facecraft.api.uploads import clean
 from facecraft.api.warmup import Warmup, start
 from facecraft.api.workbench import Workbench
-from facecraft.errors import StorageError
+from facecraft.errors import ConfigurationError, RuntimeMissingError, StorageError
 from facecraft.inference.devices import cpu_count
 from facecraft.jobs.results import Results, Sweeper
 from facecraft.settings import Settings
@@ -60,7 +60,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         warmup = Warmup(opened)
         installs = Installs(opened.store, enabled=settings.auto_install)
         app.state.services = Services(settings, opened, kept, bench, warmup, installs, Conditions(opened, installs))
-        sweeper = _sweeper(kept, settings.cleanup_age_hours)
+        sweepers = [*_sweepers(kept, settings.cleanup_age_hours), _gallery_sweeper(opened)]
         warming = start(bench, warmup)
         try:
             yield
@@ -68,7 +68,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
             await anyio.to_thread.run_sync(bench.close)
             warming.cancel()
             await anyio.to_thread.run_sync(installs.close)
-            if sweeper is not None:
+            for sweeper in sweepers:
                 await anyio.to_thread.run_sync(sweeper.close)
             if studio is None:
                 opened.close()
@@ -94,6 +94,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         legacy_faces.router,
         presets.router(settings),
         faces.router(settings),
+        galleries.router(),
         presets.schemas(settings),
         models.router,
         results.router,
@@ -129,7 +130,7 @@ def _layers(settings: Settings) -> list[Middleware]:
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
-                allow_methods=("GET", "POST", "DELETE"),
+                allow_methods=("GET", "POST", "PATCH", "DELETE"),
                 allow_headers=("X-API-Key", "Authorization", "X-Request-Id"),
                 allow_credentials="*" not in settings.cors_origins,
                 expose_headers=("X-Request-Id", "X-Facecraft-Job-Id", "X-Facecraft-Faces", "Server-Timing"),
@@ -152,15 +153,37 @@ def _places(settings: Settings, studio: Studio) -> int:
     return min(settings.max_concurrent_jobs, cpu_count())
 
 
-def _sweeper(kept: Results, hours: float) -> Sweeper | None:
+def _sweepers(kept: Results, hours: float) -> list[Sweeper]:
     if hours == 0:
-        return None
+        return []
 
     def failed(error: StorageError) -> None:
         log.warning("results could not be swept: %s", error.message, extra={"detail": error.detail})
 
     seconds = min(SWEEP_SECONDS, hours * 3600)
-    return Sweeper(lambda: kept.sweep(timedelta(hours=hours)), seconds=seconds, failed=failed)
+    return [Sweeper(lambda: kept.sweep(timedelta(hours=hours)), seconds=seconds, failed=failed)]
+
+
+def _gallery_sweeper(studio: Studio) -> Sweeper:
+    """Finish interrupted deletions now and then; a server without galleries never loads a database for it."""
+
+    def sweep() -> None:
+        if not _has_galleries(studio.settings):
+            return
+        try:
+            studio.galleries.sweep()
+        except (ConfigurationError, RuntimeMissingError) as error:
+            raise StorageError(error.message, hint=error.hint, detail=error.detail) from error
+
+    def failed(error: StorageError) -> None:
+        log.warning("galleries could not be swept: %s", error.message, extra={"detail": error.detail})
+
+    return Sweeper(sweep, seconds=SWEEP_SECONDS, failed=failed)
+
+
+def _has_galleries(settings: Settings) -> bool:
+    """Whether there is a database: an SQLite file is made with the first gallery only."""
+    return settings.database_file is None or settings.database_file.exists()
 
 
 def from_environment() -> FastAPI:
@@ -184,7 +207,8 @@ def _prepare(settings: Settings) -> None:
 def serve(settings: Settings) -> None:
     """Listen until the process is told to stop. With several workers each reads the environment itself.
 
-    Raises ConfigurationError, ProviderUnavailableError and StorageError before it listens.
+    Raises ConfigurationError (also for a database that was not migrated), ProviderUnavailableError and StorageError
+    before it listens.
     """
     import uvicorn  # noqa: PLC0415 - only who serves needs a server
 
@@ -208,6 +232,8 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     with Studio.open(settings) as studio:
+        if _has_galleries(settings):
+            studio.galleries.sweep()
         if settings.workers == 1:
             run(create_app(settings, studio))
             return

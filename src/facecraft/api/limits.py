@@ -13,6 +13,7 @@ from facecraft.errors import DeadlineError, UploadTooLargeError
 from facecraft.settings import Settings
 
 MIB = 1024 * 1024
+GALLERIES = "/api/v1/galleries"
 OVERHEAD = MIB
 """Bytes of a request that are not pictures: fields and the headers of parts."""
 LARGEST_BATCH = 1024 * MIB
@@ -27,7 +28,9 @@ LINGER_BYTES = 4 * MIB
 def body_limit(settings: Settings, path: str) -> int:
     """Return the largest body, in bytes, that a request to ``path`` may send."""
     largest = settings.max_upload_size_mb * MIB
-    if path.endswith("/batch"):
+    if path.startswith(GALLERIES) and not path.endswith(("/people", "/faces", "/search")):
+        return OVERHEAD  # names and details
+    if path.endswith("/batch") or (path.startswith(GALLERIES) and not path.endswith("/search")):
         return min(largest * settings.batch_max_files, max(largest, LARGEST_BATCH)) + OVERHEAD
     return 2 * largest + OVERHEAD  # a picture and its background
 

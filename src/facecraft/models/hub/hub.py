@@ -121,8 +121,15 @@ class ModelHub:
     def embedder(self, choice: str = AUTO) -> NamedEmbedder:
         """Return the network that turns faces into vectors."""
         spec = self._choose(Task.FACE_RECOGNITION, choice)
-        limit, rate = (_stated(spec, name) for name in ("threshold", "fmr"))
-        return NamedEmbedder(spec.id, self._build(spec, EMBEDDERS), limit, rate)
+        return NamedEmbedder(spec.id, self._build(spec, EMBEDDERS), *self.verdict(spec.id))
+
+    def verdict(self, model_id: str) -> tuple[float | None, float | None]:
+        """Return from which similarity on the authors of a recognizer call two faces one person, and the false-match rate.
+
+        Each is None where they do not say. The model need not be installed. Raises UnknownModelError.
+        """
+        spec = self._catalog.get(model_id)
+        return _stated(spec, "threshold"), _stated(spec, "fmr")
 
     def attributes(self, choice: str = AUTO) -> NamedAttributes:
         """Return the network that guesses apparent age and sex."""

@@ -1,0 +1,33 @@
+"""``facecraft migrate``: the tables of the database as this version needs them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from facecraft.cli.console import say
+from facecraft.cli.pictures import configure_log
+from facecraft.galleries.opening import open_database
+from facecraft.settings import Settings
+
+Check = Annotated[bool, typer.Option("--check", help="Change nothing; fail unless the database is at this version.")]
+
+
+def build(name: str) -> typer.Typer:
+    """Build the command."""
+    application = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    application.command(name)(_migrate)
+    return application
+
+
+def _migrate(ctx: typer.Context, *, check: Check = False) -> None:
+    """Bring the database of FACECRAFT_DATABASE_URL to this version. Safe to run again, and twice at once."""
+    settings = Settings.load()
+    configure_log(settings, debug=ctx.obj.debug)
+    with open_database(settings.database) as database:
+        if not check:
+            database.migrate()
+        database.check()
+    kind = "Postgres" if settings.database_file is None else str(settings.database_file)
+    say(f"The database is at this version ({kind}).", style="green")
