@@ -23,7 +23,7 @@ class Pose:
     """How a head is turned, in degrees; 0, 0, 0 looks into the camera."""
 
     yaw: float
-    """Positive when the face looks to the right of the picture, -90..90."""
+    """Positive when the face looks to the right of the picture; 90 is a profile."""
     pitch: float
     """Positive when the face looks up, -90..90."""
     roll: float
@@ -67,9 +67,9 @@ def _turn_in_plane(head: NDArray[np.float64], seen: NDArray[np.float64]) -> NDAr
 
 
 def _angles(turn: NDArray[np.float64]) -> Pose:
-    # Where the head looks (-z of the head) and where its right side points, in the picture.
+    # Where the head looks (its -z), as longitude and latitude, and where its right side points in the picture.
     x, y, z = (-turn[:, 2]).tolist()
-    yaw = math.degrees(math.asin(min(1.0, max(-1.0, x))))
-    pitch = math.degrees(math.atan2(-y, -z)) if abs(x) < 1 else 0.0
+    yaw = math.degrees(math.atan2(x, -z))
+    pitch = math.degrees(math.asin(min(1.0, max(-1.0, -y))))
     roll = math.degrees(math.atan2(float(turn[1, 0]), float(turn[0, 0])))
     return Pose(yaw, pitch, roll)

@@ -44,6 +44,9 @@ BACKGROUND_IMAGE = Companion(
 SWAP_SOURCE = Companion(SOURCE, "source", "The picture whose face is taken.", required=True)
 
 
+JpegLimit = Annotated[int, Field(ge=0, le=100_000)]
+
+
 class Preset(EncodeOptions):
     """A flat set of options that stands for a whole pipeline."""
 
@@ -121,6 +124,8 @@ class RestorePresetOptions(DetectOptions, UpscaleOptions, RestoreOptions, Preset
     """How many times as wide and as high the picture becomes, 1 to 4."""
     formats: Annotated[tuple[OutputFormat, ...], Field(min_length=1, max_length=4)] = (OutputFormat.PNG,)
     """Formats to write (comma list). PNG, WebP and AVIF keep transparency."""
+    jpeg_max_kb: JpegLimit = 0
+    """The largest JPEG file in kilobytes of 1024 bytes; 0 means no limit."""
 
     def pipeline(self) -> Pipeline:
         """Return detect → upscale → restore: faces are laid into the picture at its final size."""
@@ -140,6 +145,8 @@ class UpscalePresetOptions(UpscaleOptions, Preset):
 
     formats: Annotated[tuple[OutputFormat, ...], Field(min_length=1, max_length=4)] = (OutputFormat.PNG,)
     """Formats to write (comma list). PNG, WebP and AVIF keep transparency."""
+    jpeg_max_kb: JpegLimit = 0
+    """The largest JPEG file in kilobytes of 1024 bytes; 0 means no limit."""
 
     def pipeline(self) -> Pipeline:
         """Return upscale alone."""
@@ -157,6 +164,8 @@ class SwapPresetOptions(DetectOptions, SwapOptions, RestoreOptions, Preset):
     """Restore the face afterwards when a restoration model is installed; without one the stage is skipped and says so."""
     formats: Annotated[tuple[OutputFormat, ...], Field(min_length=1, max_length=4)] = (OutputFormat.PNG,)
     """Formats to write (comma list). PNG, WebP and AVIF keep transparency."""
+    jpeg_max_kb: JpegLimit = 0
+    """The largest JPEG file in kilobytes of 1024 bytes; 0 means no limit."""
 
     def pipeline(self) -> Pipeline:
         """Return detect → swap → restore."""
