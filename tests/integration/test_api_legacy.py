@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import io
 from collections.abc import Callable
 from uuid import UUID
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from facecraft.studio import Studio
+from facecraft.api.routes import legacy
+from facecraft.studio import Result, Studio
 
 PROCESS = "/api/v1/process"
 PROCESS_FIELDS = {
@@ -110,7 +112,8 @@ def test_a_batch_keeps_files_of_one_name_apart_and_goes_on_past_bad_ones(
         ("files", ("wall.png", BLANK.getvalue())),
         ("files", ("me.jpg", portrait_jpeg)),
     ]
-    reply = client.post(f"{PROCESS}/batch", files=files, data={"width": 128, "height": 128})
+    fields = {"width": 128, "height": 128, "return_base64": "true"}
+    reply = client.post(f"{PROCESS}/batch", files=files, data=fields)
     assert reply.status_code == 200
     body = reply.json()
     assert (body["total"], body["successful"], body["failed"]) == (4, 2, 2)
@@ -126,12 +129,45 @@ def test_a_batch_keeps_files_of_one_name_apart_and_goes_on_past_bad_ones(
 
 def test_a_batch_without_base64_and_its_deletion(client: httpx.Client, portrait_jpeg: bytes) -> None:
     files = [("files", ("a.jpg", portrait_jpeg)), ("files", ("b.jpg", portrait_jpeg))]
-    body = client.post(
-        f"{PROCESS}/batch", files=files, data={"return_base64": "false", "width": 64, "height": 64}
-    ).json()
+    body = client.post(f"{PROCESS}/batch", files=files, data={"width": 64, "height": 64}).json()
     assert {item["png_base64"] for item in body["results"]} == {None}
+    assert {item["base64_omitted"] for item in body["results"]} == {False}
     assert client.delete(f"/api/v1/jobs/{body['job_id']}").status_code == 200
     assert {client.get(item["download_url"]).status_code for item in body["results"]} == {404}
+
+
+def test_a_batch_says_which_files_did_not_fit_into_its_reply(
+    client: httpx.Client, portrait_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [("files", (f"{number}.jpg", portrait_jpeg)) for number in range(4)]
+    fields = {"width": 128, "height": 128, "return_base64": "true"}
+    alone = client.post(f"{PROCESS}/batch", files=files[:1], data=fields).json()["results"][0]
+    one = sum(len(base64.b64decode(alone[name])) for name in ("png_base64", "jpg_base64"))
+    monkeypatch.setattr(legacy, "BASE64_BYTES", 2 * one + 10)
+    items = client.post(f"{PROCESS}/batch", files=files, data=fields).json()["results"]
+    assert [item["success"] for item in items] == [True] * 4
+    assert sorted(item["base64_omitted"] for item in items) == [False, False, True, True]
+    for item in items:
+        assert (item["png_base64"] is None) == (item["jpg_base64"] is None) == item["base64_omitted"]
+        assert client.get(item["png_url"]).status_code == client.get(item["jpg_url"]).status_code == 200
+
+
+def test_a_batch_holds_no_picture_that_is_done(
+    open_door: Callable[..., object], studio: Studio, portrait_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = open_door(studio)
+    run, alive = studio.run, []
+
+    def counting(*given: object, **named: object) -> Result:
+        alive.append(sum(isinstance(each, Result) for each in gc.get_objects()))
+        return run(*given, **named)
+
+    monkeypatch.setattr(studio, "run", counting)
+    before = sum(isinstance(each, Result) for each in gc.get_objects())
+    files = [("files", (f"{number}.jpg", portrait_jpeg)) for number in range(8)]
+    body = door.client.post(f"{PROCESS}/batch", files=files, data={"width": 64, "height": 64}).json()
+    assert body["successful"] == len(alive) == 8
+    assert max(alive) - before <= door.app.state.services.bench.places
 
 
 def test_deleting_a_job_says_so_and_the_second_time_404(client: httpx.Client, portrait_jpeg: bytes) -> None:

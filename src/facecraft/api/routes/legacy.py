@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
+from threading import Lock
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -14,6 +15,7 @@ from starlette.responses import Response
 
 from facecraft.api.artifacts import keep_members
 from facecraft.api.forms import FileForm, FilesForm, takes, with_defaults
+from facecraft.api.limits import MIB
 from facecraft.api.making import Making, MakingOf
 from facecraft.api.problems import answer, public_message
 from facecraft.api.uploads import BatchRoute, UploadRoute
@@ -29,6 +31,9 @@ from facecraft.settings import Settings
 from facecraft.studio import Result
 
 Byte = Annotated[int, Field(ge=0, le=255)]
+
+BASE64_BYTES = 32 * MIB
+"""Files of one batch that its reply may carry in base64, together."""
 
 
 class LookOptions(Options):
@@ -88,8 +93,8 @@ class QuickOptions(LookOptions):
 class BatchOptions(ProcessOptions):
     """The options of ``/process/batch``."""
 
-    return_base64: bool = True
-    """Put the files into the reply, too."""
+    return_base64: bool = False
+    """Put the files into the reply, too, as far as they fit: all of them together may have 32 MiB."""
 
 
 class ProcessForm(ProcessOptions, FileForm):
@@ -165,6 +170,8 @@ class BatchItem(Links):
     filename: str
     success: bool
     job_id: str | None = None
+    base64_omitted: bool = False
+    """Base64 was asked for and the files of this picture did not fit any more: fetch them by their links."""
 
 
 class BatchReply(BaseModel):
@@ -176,6 +183,22 @@ class BatchReply(BaseModel):
     failed: int
     processing_time_ms: int
     results: list[BatchItem]
+
+
+class Room:
+    """A number of bytes that threads share and use up."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._lock = Lock()
+
+    def take(self, size: int) -> bool:
+        """Take ``size`` bytes and say whether that many were left; none are taken otherwise."""
+        with self._lock:
+            if size > self._left:
+                return False
+            self._left -= size
+            return True
 
 
 def _links(making: Making, job_id: str, result: Result, *, with_files: bool) -> Links:
@@ -279,10 +302,11 @@ def _add_batch(routes: APIRouter, settings: Settings) -> None:
             settings, width=form.width, height=form.height, formats=(OutputFormat.PNG, OutputFormat.JPEG)
         ).pipeline()
         places = asyncio.Semaphore(making.services.bench.places)  # a batch does not push others out of the line
+        room = Room(BASE64_BYTES) if form.return_base64 else None
 
         async def one(upload: UploadFile) -> BatchItem:
             async with places:
-                return await _item(making, pipeline, upload, with_files=form.return_base64)
+                return await _item(making, pipeline, upload, room)
 
         done = await asyncio.gather(*map(one, form.files), return_exceptions=True)
         items = [_item_or_raise(each) for each in done]
@@ -303,21 +327,28 @@ def _add_batch(routes: APIRouter, settings: Settings) -> None:
         return Response(await making.services.bench.run(finish), media_type="application/json")
 
 
-async def _item(making: Making, pipeline: Pipeline, upload: UploadFile, *, with_files: bool) -> BatchItem:
+async def _item(making: Making, pipeline: Pipeline, upload: UploadFile, room: Room | None) -> BatchItem:
+    """Make one picture of a batch, with its files in base64 while there is ``room``; None asks for none.
+
+    Nothing but the item is held afterwards: what a batch has made so far would be gigabytes.
+    """
     job_id, name = new_job_id(), upload.filename or ""
 
-    def work() -> Links:
-        return _links(making, job_id, making.make(pipeline, upload), with_files=with_files)
+    def work() -> BatchItem:
+        result = making.make(pipeline, upload)
+        fits = room is not None and room.take(len(result["png"]) + len(result["jpg"]))
+        links = _links(making, job_id, result, with_files=fits)
+        omitted = room is not None and not fits
+        return BatchItem(filename=name, success=True, job_id=job_id, base64_omitted=omitted, **links.model_dump())
 
     try:
-        links = await making.run(work)
+        return await making.run(work)
     except CancelledError:
         raise
     except FacecraftError as error:
         return BatchItem(
             filename=name, success=False, error=error.code, error_message=public_message(error).rstrip(".")
         )
-    return BatchItem(filename=name, success=True, job_id=job_id, **links.model_dump())
 
 
 def _item_or_raise(done: BatchItem | BaseException) -> BatchItem:
