@@ -7,7 +7,7 @@ for the person, a ``hint`` that names the next step, and a ``detail`` for the lo
     FacecraftError
     ├── InputError            the caller's picture or options cannot be used
     │   ├── ImageDecodeError · UnsupportedFormatError · ImageTooLargeError · UploadTooLargeError
-    │   ├── EmptyInputError · TooManyFilesError · InvalidOptionError
+    │   ├── EmptyInputError · InputNotFoundError · FormExpectedError · TooManyFilesError · InvalidOptionError
     │   └── NoFaceFoundError · FaceIndexError · AmbiguousFaceError · ConsentRequiredError · SwapDisabledError
     ├── ModelError            a network is not usable here
     │   ├── UnknownModelError · ModelNotInstalledError · ModelInstallingError · LicenseNotAcceptedError
@@ -100,13 +100,26 @@ class ImageTooLargeError(
 
 
 class UploadTooLargeError(
-    InputError, code="upload_too_large", kind=Kind.TOO_LARGE, hint="Send a smaller file, or raise the upload limit."
+    InputError, code="upload_too_large", kind=Kind.TOO_LARGE, hint="Use a smaller file, or raise the upload limit."
 ):
     """The file has more bytes than the limit allows."""
 
 
-class EmptyInputError(InputError, code="empty_input", hint="Send a file that holds a picture."):
+class EmptyInputError(InputError, code="empty_input", hint="Give a file that holds a picture."):
     """The file is empty."""
+
+
+class InputNotFoundError(InputError, code="input_not_found", kind=Kind.NOT_FOUND, hint="Check the name of the file."):
+    """The file does not exist."""
+
+
+class FormExpectedError(
+    InputError,
+    code="form_expected",
+    kind=Kind.UNSUPPORTED,
+    hint="Send the picture as a form: curl -F file=@me.jpg …",
+):
+    """The request is not a form (multipart/form-data)."""
 
 
 class TooManyFilesError(
@@ -138,7 +151,10 @@ class AmbiguousFaceError(
 
 
 class ConsentRequiredError(
-    InputError, code="consent_required", kind=Kind.FORBIDDEN, hint="Send consent=true when everybody shown has agreed."
+    InputError,
+    code="consent_required",
+    kind=Kind.FORBIDDEN,
+    hint="Say consent=true (--consent) when everybody shown has agreed.",
 ):
     """Swapping faces needs the consent of the people shown."""
 

@@ -124,6 +124,29 @@ def test_bad_settings_are_a_configuration_error_that_names_the_setting(
     assert "FACECRAFT_DEFAULT_WIDTH" in err
 
 
+@pytest.mark.parametrize("name", ["portrait", "detect", "embed", "attributes"])
+def test_a_report_never_takes_the_place_of_a_photo(ran: Ran, photo: Path, tmp_path: Path, name: str) -> None:
+    out = ["-o", tmp_path / "o.png"] if name == "portrait" else []
+    code, _, err = ran(name, photo, *out, "--report", photo)
+    assert code == 2
+    assert "would overwrite the input" in " ".join(err.replace("│", " ").split())
+    assert photo.read_bytes() == sample()
+
+
+@pytest.mark.parametrize("words", [["portrait", "-o", "o.png"], ["detect"]])
+def test_a_file_that_is_not_there_is_not_found(ran: Ran, tmp_path: Path, words: list[str]) -> None:
+    code, _, err = ran(words[0], tmp_path / "absent.jpg", *words[1:])
+    assert code == EXIT_CODES[Kind.NOT_FOUND] == 6
+    assert err.startswith(f"Error: {tmp_path / 'absent.jpg'} does not exist.")
+
+
+def test_a_background_that_is_not_there_is_not_found(ran: Ran, photo: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "beach.jpg"
+    code, _, err = ran("portrait", photo, "-o", tmp_path / "o.png", "--background-image", gone)
+    assert code == EXIT_CODES[Kind.NOT_FOUND]
+    assert f"{gone} does not exist" in err
+
+
 def test_completion_knows_commands_flags_and_choices() -> None:
     def complete(words: str) -> str:
         environment = {"_FACECRAFT_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}

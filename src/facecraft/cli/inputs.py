@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 
 import typer
 
-from facecraft.errors import StorageAccessError, UploadTooLargeError
+from facecraft.errors import InputNotFoundError, StorageAccessError, UploadTooLargeError
 from facecraft.imaging.image import Limits
 
 STDIN = "-"
@@ -20,6 +20,14 @@ SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .tif .tiff .gif .heic .heif .hif .avif".split()  # noqa: SIM905
 )
 """Endings by which pictures are told from other files of a folder. A file named one by one may have any."""
+
+
+def existing(path: Path) -> Path:
+    """Return ``path``. Raises InputNotFoundError where nothing is."""
+    # Never raises, whatever the name; a dangling link is there and cannot be read, which is told when it is read.
+    if not os.path.lexists(path):
+        raise InputNotFoundError(f"{path} does not exist.")
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +55,8 @@ class Source:
 
     @property
     def picture(self) -> Path | bytes:
-        """What :meth:`Studio.read` takes."""
-        return self.data if self.path is None else self.path
+        """What :meth:`Studio.read` takes. Raises InputNotFoundError for a path where nothing is."""
+        return self.data if self.path is None else existing(self.path)
 
 
 @dataclass(frozen=True, slots=True)

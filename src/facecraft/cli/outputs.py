@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
 from facecraft.cli.console import result_bytes
-from facecraft.cli.inputs import STDIN, SUFFIXES, Selection, Source
+from facecraft.cli.inputs import STDIN, Selection, Source
 from facecraft.errors import StorageAccessError
 from facecraft.imaging.codecs import OutputFormat
 from facecraft.pipelines.report import Report
@@ -20,18 +22,30 @@ from facecraft.studio import Result
 _ENDINGS = {item.suffix: item for item in OutputFormat} | {".jpeg": OutputFormat.JPEG, ".jpe": OutputFormat.JPEG}
 
 
+_FORMAT_LIKE = re.compile(r"\.[a-z][a-z0-9]{1,4}", re.IGNORECASE)
+"""An ending that a person means as a format, unlike that of the folder ``v1.2``."""
+
+
 def ending(out: str) -> OutputFormat | None:
     """Return the format that the ending of ``out`` names; None for a folder or standard output.
 
-    Raises BadParameter for the ending of a picture format that is not written.
+    Raises BadParameter for an ending that looks like a format and is not written, and for a file without one.
     """
-    suffix = Path(out).suffix.lower()
-    if out == STDIN or Path(out).is_dir() or out.endswith(("/", "\\")):
+    if out == STDIN or os.path.isdir(out) or out.endswith(("/", "\\")):  # noqa: PTH112 - never raises, whatever the name
         return None
-    if suffix in SUFFIXES and suffix not in _ENDINGS:
-        written = ", ".join(item.suffix for item in OutputFormat)
-        raise typer.BadParameter(f"{suffix} is not written; use {written} or a folder", param_hint="--out")
-    return _ENDINGS.get(suffix)
+    suffix = Path(out).suffix.lower()
+    if suffix in _ENDINGS:
+        return _ENDINGS[suffix]
+    written = ", ".join(item.suffix for item in OutputFormat)
+    if os.path.exists(out):  # noqa: PTH110 - never raises, whatever the name
+        raise typer.BadParameter(
+            f"{out} is no folder, and its name does not end in a format: use {written} or a folder", param_hint="--out"
+        )
+    if _FORMAT_LIKE.fullmatch(suffix):
+        raise typer.BadParameter(
+            f"{suffix} is not written; use {written}, or end the name of a folder with /", param_hint="--out"
+        )
+    return None
 
 
 def formats_for(out: str, asked: tuple[OutputFormat, ...], *, explicit: bool) -> tuple[OutputFormat, ...]:
@@ -81,12 +95,17 @@ class Target:
 
 
 def plan(
-    selection: Selection, out: str, formats: tuple[OutputFormat, ...], *, background: Path | None = None
+    selection: Selection,
+    out: str,
+    formats: tuple[OutputFormat, ...],
+    *,
+    background: Path | None = None,
+    report: Path | None = None,
 ) -> dict[Source, Target]:
     """Decide every output path before any work is done.
 
-    Raises BadParameter when several pictures were meant and ``out`` is not a folder, and when a result would take
-    the place of an input or of the ``background``.
+    Raises BadParameter when several pictures were meant and ``out`` is not a folder, when a result would take the
+    place of an input or of the ``background``, and when the ``report`` would take that of any of them.
     """
     named = ending(out)
     if selection.many and (out == STDIN or named is not None):
@@ -105,8 +124,24 @@ def plan(
             source: Target(tuple((item, folder / f"{names[source]}{item.suffix}") for item in formats))
             for source in selection.sources
         }
-    _keep_inputs(targets, background)
+    inputs = _inputs(selection, background)
+    results = [path for target in targets.values() for path in target.paths]
+    for path in results:
+        _keep(inputs, path, "the input", "--out")
+    check_report(report, selection, background=background, results=results)
     return targets
+
+
+def check_report(
+    report: Path | None, selection: Selection, *, background: Path | None = None, results: Sequence[Path] = ()
+) -> None:
+    """Raise BadParameter when ``report`` is a folder, or would take the place of an input or of one of ``results``."""
+    if report is None:
+        return
+    if os.path.isdir(report):  # noqa: PTH112 - never raises, whatever the name
+        raise typer.BadParameter(f"{report} is a folder: name a file", param_hint="--report")
+    _keep(_inputs(selection, background), report, "the input", "--report")
+    _keep({_place(path): path for path in results}, report, "the result", "--report")
 
 
 def _names(sources: Sequence[Source]) -> dict[Source, str]:
@@ -127,20 +162,25 @@ def _names(sources: Sequence[Source]) -> dict[Source, str]:
     return names
 
 
-def _keep_inputs(targets: dict[Source, Target], background: Path | None) -> None:
-    inputs = {}
-    for given in (*(source.path for source in targets), background):
-        if given is not None and given.exists():
-            status = given.stat()
-            inputs[status.st_dev, status.st_ino] = given
-    for target in targets.values():
-        for path in target.paths:
-            if not path.exists():
-                continue
-            status = path.stat()
-            taken = inputs.get((status.st_dev, status.st_ino))
-            if taken is not None:
-                raise typer.BadParameter(f"{path} would overwrite the input {taken}", param_hint="--out")
+def _place(path: Path) -> tuple[int, int] | str:
+    """Return what is equal for two paths of one file, whether it is there or not."""
+    try:
+        status = path.stat()
+    except OSError:
+        # Folders on macOS and Windows do not tell capitals apart.
+        return str(path.resolve()).casefold()
+    return status.st_dev, status.st_ino
+
+
+def _inputs(selection: Selection, background: Path | None) -> dict[tuple[int, int] | str, Path]:
+    given = (*(source.path for source in selection.sources), background)
+    return {_place(path): path for path in given if path is not None}
+
+
+def _keep(kept: Mapping[tuple[int, int] | str, Path], path: Path, what: str, flag: str) -> None:
+    taken = kept.get(_place(path))
+    if taken is not None:
+        raise typer.BadParameter(f"{path} would overwrite {what} {taken}", param_hint=flag)
 
 
 def _make_folder(folder: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facecraft.cli.inputs import Selection, Source
-from facecraft.cli.outputs import formats_for, plan
+from facecraft.cli.outputs import check_report, formats_for, plan
 from facecraft.imaging.codecs import OutputFormat
 
 PNG, JPEG, WEBP = OutputFormat.PNG, OutputFormat.JPEG, OutputFormat.WEBP
@@ -88,6 +88,8 @@ def test_a_folder_of_results_that_is_the_folder_of_inputs_is_fine_while_names_di
         ("me.png", (PNG, JPEG), True, (PNG, JPEG)),
         ("folder", (PNG, JPEG), False, (PNG, JPEG)),
         ("v1.2", (PNG,), False, (PNG,)),
+        ("a.xyz/", (PNG,), False, (PNG,)),
+        ("my.portraits", (PNG,), False, (PNG,)),
         ("-", (PNG, JPEG), False, (PNG,)),
         ("-", (WEBP,), True, (WEBP,)),
     ],
@@ -100,7 +102,14 @@ def test_the_ending_chooses_the_format_unless_formats_were_given(
 
 @pytest.mark.parametrize(
     ("out", "asked", "message"),
-    [("me.png", (JPEG,), "does not fit"), ("-", (PNG, JPEG), "one format"), ("me.gif", (PNG,), "not written")],
+    [
+        ("me.png", (JPEG,), "does not fit"),
+        ("-", (PNG, JPEG), "one format"),
+        ("me.gif", (PNG,), "not written"),
+        ("folder/a.xyz", (PNG,), "not written"),
+        (os.devnull, (PNG,), "is no folder"),
+        (__file__, (PNG,), "is no folder"),
+    ],
 )
 def test_contradictions_are_usage_errors(out: str, asked: tuple[OutputFormat, ...], message: str) -> None:
     with pytest.raises(typer.BadParameter, match=message):
@@ -123,3 +132,22 @@ def test_the_background_is_never_overwritten_either(tmp_path: Path) -> None:
     beach.write_bytes(b"x")
     with pytest.raises(typer.BadParameter, match="overwrite"):
         plan(several("me.jpg"), str(beach), (PNG,), background=beach)
+
+
+@pytest.mark.parametrize("victim", ["me.png", "beach.jpg", "out/result.png", "out/result.jpg", "link.json"])
+def test_a_report_takes_the_place_of_nothing(tmp_path: Path, victim: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo, beach = Path("me.png"), Path("beach.jpg")
+    for path in (photo, beach):
+        path.write_bytes(b"x")
+    Path("link.json").symlink_to(photo)
+    with pytest.raises(typer.BadParameter, match="would overwrite") as caught:
+        plan(several("me.png"), "out/result.png", (PNG, JPEG), background=beach, report=tmp_path / victim)
+    assert caught.value.param_hint == "--report"
+
+
+def test_a_report_of_its_own_is_fine_and_a_folder_is_none(tmp_path: Path) -> None:
+    assert plan(several("me.png"), str(tmp_path / "a.png"), (PNG,), report=tmp_path / "a.json")
+    check_report(None, several("me.png"))
+    with pytest.raises(typer.BadParameter, match="name a file"):
+        check_report(tmp_path, several("me.png"))

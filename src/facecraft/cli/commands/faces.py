@@ -10,6 +10,7 @@ import typer
 from facecraft.cli.console import counted, result, table
 from facecraft.cli.flags import Flags, with_flags
 from facecraft.cli.inputs import Source, select
+from facecraft.cli.outputs import check_report
 from facecraft.cli.pictures import (
     ENGINE_SETTINGS,
     Inputs,
@@ -55,6 +56,7 @@ def _embed(
 ) -> None:
     configure_log(settings, debug=ctx.obj.debug)
     selection = select(inputs, settings.limits, recursive=recursive)
+    check_report(report, selection)
     with Studio.open(settings) as studio:
 
         def work(source: Source, cancel: CancelToken) -> EmbeddingsReport:
@@ -77,6 +79,7 @@ def _attributes(
 ) -> None:
     configure_log(settings, debug=ctx.obj.debug)
     selection = select(inputs, settings.limits, recursive=recursive)
+    check_report(report, selection)
     with Studio.open(settings) as studio:
 
         def work(source: Source, cancel: CancelToken) -> FacesReport:

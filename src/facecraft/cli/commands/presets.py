@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from facecraft.cli.flags import Flags, flag, with_flags
-from facecraft.cli.inputs import STDIN, Source, select
+from facecraft.cli.inputs import STDIN, Source, existing, select
 from facecraft.cli.outputs import Target, formats_for, plan
 from facecraft.cli.pictures import (
     ENGINE_SETTINGS,
@@ -114,10 +114,10 @@ def _make(
     formats = formats_for(out, options.formats, explicit=_given(ctx, "formats"))
     options = options.with_changes(formats=formats)
     selection = select(inputs, settings.limits, recursive=recursive, without=None if out == STDIN else Path(out))
-    targets = plan(selection, out, formats, background=companion)
+    targets = plan(selection, out, formats, background=companion, report=report)
     # Pictures side by side use the cores better than threads inside one network.
     with Studio.open(settings, threads=1 if len(selection.sources) > 1 and jobs != 1 else None) as studio:
-        second = None if companion is None else studio.read(companion)
+        second = None if companion is None else studio.read(existing(companion))
 
         def work(source: Source, cancel: CancelToken) -> Report | None:
             target = targets[source]
