@@ -49,7 +49,7 @@ def background(context: Context, options: BackgroundOptions, models: ModelHub) -
         case "original":
             # The freed colours of the edge belong over another background; over their own they would mix twice.
             scene = context.canvas if context.scene is None else context.scene
-            return replace(context, pixels=scene, backdrop=scene, backdrop_is_scene=True)
+            return replace(context, pixels=scene, backdrop=None, uncut=True)
         case "blur":
             scene = context.canvas if context.scene is None else context.scene
             if context.alpha is not None:
@@ -60,7 +60,7 @@ def background(context: Context, options: BackgroundOptions, models: ModelHub) -
             if picture is None:
                 raise InvalidOptionError(
                     "background=image needs a second picture.",
-                    hint="Send it as background_image, or choose a colour, blur or transparent.",
+                    hint="Give one (background_image, --background-image), or choose a colour, blur or transparent.",
                 )
             return replace(context, backdrop=compositing.backdrop(picture.rgb, size), backdrop_is_scene=False)
         case color:

@@ -75,7 +75,7 @@ def swap(context: Context, options: SwapOptions, models: ModelHub) -> Context:
         raise ConsentRequiredError
     picture = context.references.get(SOURCE)
     if picture is None:
-        raise InvalidOptionError("A swap needs a second picture, the source.", hint="Send it as source.")
+        raise InvalidOptionError("A swap needs a second picture, the source.", hint="Give one (source, --source).")
     swapper = models.swapper(options.swapper)
     embedder = models.embedder(swapper.embedder_id)
     found = find_faces(picture, [detector.detect for detector in models.detectors()])
