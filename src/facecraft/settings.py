@@ -8,19 +8,23 @@ environment.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
 import platformdirs
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from facecraft.catalog.licenses import LicensePolicy
 from facecraft.errors import ConfigurationError
 from facecraft.imaging.image import Limits
-from facecraft.options import Fraction, Side
+from facecraft.imaging.shapes import Shape
+from facecraft.options import Fraction, Side, rgb
 from facecraft.pipelines.presets import PortraitOptions
+
+_LARGEST_FILE = 1 << 30
 
 
 class LogLevel(StrEnum):
@@ -36,11 +40,24 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _as_text(value: object) -> str:
+    match value:
+        case SecretStr():
+            return value.get_secret_value()
+        case tuple():
+            return ",".join(map(str, value))
+        case _:
+            return str(value)
+
+
 def _data_dir(name: str) -> Path:
     return Path(platformdirs.user_data_dir("facecraft")) / name
 
 
 Byte = Annotated[int, Field(ge=0, le=255)]
+
+_LOOK = PortraitOptions()
+"""What a portrait looks like when nobody says otherwise: declared with the options of the stages."""
 
 
 class Settings(BaseSettings):
@@ -70,7 +87,8 @@ class Settings(BaseSettings):
     log_json: bool = False
     """Write the log as JSON lines."""
     api_key: SecretStr | None = None
-    """When set, every call except the health endpoints must send it as ``X-API-Key`` or as a bearer token."""
+    """When set, every call except the health endpoints must send it as ``X-API-Key`` or as a bearer token. At least 16
+    characters: ``openssl rand -hex 32`` makes one."""
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
     """Web origins that may call the API from a browser (comma list). Empty: same origin only. ``*`` allows any
     origin, then without credentials."""
@@ -133,28 +151,29 @@ class Settings(BaseSettings):
     """Results older than this are deleted by a periodic sweep; 0 keeps them."""
 
     # --- what a portrait looks like unless the caller says otherwise
-    default_width: Side = 648
+    default_width: Side = _LOOK.width
     """Width of a portrait in pixels."""
-    default_height: Side = 648
+    default_height: Side = _LOOK.height
     """Height of a portrait in pixels."""
-    default_background_r: Byte = 240
+    default_background_r: Byte = rgb(_LOOK.fill)[0]
     """Red part of the colour behind a portrait where the format has no transparency."""
-    default_background_g: Byte = 240
+    default_background_g: Byte = rgb(_LOOK.fill)[1]
     """Green part of that colour."""
-    default_background_b: Byte = 240
+    default_background_b: Byte = rgb(_LOOK.fill)[2]
     """Blue part of that colour."""
-    default_face_margin: Fraction = 0.3
+    default_face_margin: Fraction = _LOOK.face_margin
     """Room around the head as a fraction of its height."""
-    default_oval_mask: bool = True
+    default_oval_mask: bool = _LOOK.shape is Shape.OVAL
     """Cut portraits to an oval."""
-    default_enhance_fidelity: Fraction = 0.7
+    default_enhance_fidelity: Fraction = _LOOK.fidelity
     """How close face restoration stays to the original, 0..1."""
 
-    @model_validator(mode="after")
-    def _no_placeholder_secret(self) -> Self:
-        if self.api_key is not None and len(self.api_key.get_secret_value()) < 16:
-            raise ValueError("api_key must have at least 16 characters; make one with `openssl rand -hex 32`")
-        return self
+    @field_validator("api_key")
+    @classmethod
+    def _no_placeholder_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 16:
+            raise ValueError("give at least 16 characters; make one with `openssl rand -hex 32`")
+        return value
 
     @model_validator(mode="after")
     def _nothing_kept_is_swept(self) -> Self:
@@ -184,12 +203,24 @@ class Settings(BaseSettings):
             return cls(_secrets_dir=secrets) if secrets else cls()
         except ValidationError as error:
             lines = [
-                f"{'_'.join(['FACECRAFT', *map(str, item['loc'])]).upper()}: {item['msg']}" for item in error.errors()
+                "_".join([*(["FACECRAFT"] if item["loc"] else []), *map(str, item["loc"])]).upper()
+                + (": " if item["loc"] else "")
+                + item["msg"].removeprefix("Value error, ")
+                for item in error.errors()
             ]
             raise ConfigurationError(
                 "The configuration has bad values: " + "; ".join(lines),
                 hint="See docs/reference/settings.md for every setting.",
             ) from error
+
+    def environment(self) -> dict[str, str]:
+        """Return the settings that were chosen as the environment variables that say the same, secrets included."""
+        chosen = {name: getattr(self, name) for name in sorted(self.model_fields_set)}
+        return {f"FACECRAFT_{name.upper()}": _as_text(value) for name, value in chosen.items() if value is not None}
+
+    def hand_down(self) -> None:
+        """Put the chosen settings into the environment, where processes started from this one find them."""
+        os.environ.update(self.environment())
 
     @property
     def database(self) -> str:
@@ -213,11 +244,16 @@ class Settings(BaseSettings):
 
     @property
     def limits(self) -> Limits:
-        """The limits under which pictures are read."""
+        """The limits under which uploads are read."""
         return Limits(
             max_bytes=self.max_upload_size_mb * 1024 * 1024,
             max_pixels=int(self.max_megapixels * 1_000_000),
         )
+
+    @property
+    def file_limits(self) -> Limits:
+        """The limits under which the operator's own files are read: as many pixels, but hardly a bound on bytes."""
+        return replace(self.limits, max_bytes=_LARGEST_FILE)
 
     @property
     def portrait(self) -> PortraitOptions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from facecraft.catalog.catalog import Catalog
 from facecraft.catalog.store import ModelStore
-from facecraft.errors import ConsentRequiredError, ImageDecodeError, NoFaceFoundError, SwapDisabledError
+from facecraft.errors import ConsentRequiredError, NoFaceFoundError, SwapDisabledError
 from facecraft.faces.selection import FacePolicy
 from facecraft.galleries.opening import open_galleries
 from facecraft.imaging import codecs
@@ -75,16 +75,17 @@ class ArrayLike(Protocol):
 
 
 Picture: TypeAlias = Image | bytes | str | Path | NDArray[np.uint8] | ArrayLike
-"""A picture as a caller has it: decoded, as the bytes of a file, as a path, or as an H×W×3|4 uint8 RGB array."""
+"""A picture as a caller has it: decoded, as the bytes of a file, as a path, as an array (H×W, H×W×3 or H×W×4, uint8) or
+as a Pillow picture of any mode."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
     """A finished picture: its files in memory and the report of how they came about."""
 
-    outputs: tuple[Encoded, ...]
-    report: Report
-    composition: Composition
+    outputs: tuple[Encoded, ...] = field(repr=False)
+    report: Report = field(repr=False)
+    composition: Composition = field(repr=False)
 
     @property
     def image(self) -> Image:
@@ -191,15 +192,10 @@ class Studio:
             case Image():
                 return picture
             case bytes():
-                return codecs.decode(picture, self.settings.limits)
+                return codecs.decode(picture, self.settings.file_limits)
             case str() | Path():
-                return codecs.decode_file(Path(picture), self.settings.limits)
-        try:
-            return Image(np.array(picture))
-        except ValueError as error:
-            raise ImageDecodeError(
-                "The array is not a picture.", hint="Give H×W×3 RGB or H×W×4 RGBA, uint8.", detail=str(error)
-            ) from error
+                return codecs.decode_file(Path(picture), self.settings.file_limits)
+        return codecs.from_array(picture)
 
     def portrait(
         self,

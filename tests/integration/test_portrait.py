@@ -173,8 +173,6 @@ def test_pictures_come_in_many_forms(studio: Studio, astronaut: Image, tmp_path:
     forms = [astronaut, astronaut.pixels, path, str(path), path.read_bytes(), opened]
     boxes = {studio.detect(form).faces[0].box for form in forms}  # type: ignore[arg-type]
     assert len(boxes) == 1
-    with pytest.raises(ImageDecodeError):
-        studio.detect(np.zeros((4, 4), np.uint8))
 
 
 def test_the_same_photo_gives_the_same_bytes(studio: Studio, astronaut: Image) -> None:
@@ -198,3 +196,55 @@ def test_cutout_options_are_their_own(studio: Studio, astronaut: Image) -> None:
     fast = studio.cutout(astronaut, CutoutPresetOptions(refine="fast", formats="webp"))
     assert fast.outputs[0].data[8:12] == b"WEBP"
     assert replace(fast, outputs=()).report.models["matting"]
+
+
+def test_what_the_sender_made_transparent_stays_hidden(studio: Studio, astronaut: Image) -> None:
+    alpha = np.full((512, 512), 255, np.uint8)
+    alpha[:, :190] = 0  # cuts into the hair
+    hidden = np.dstack([astronaut.rgb, alpha])
+    whole = studio.cutout(hidden).image.pixels
+    assert not whole[:, :190].any()
+    assert whole[60:130, 215:240, 3].min() > 200
+    portrait = studio.portrait(hidden, PortraitOptions(shape="none", formats="png"))
+    assert portrait.report.transform is not None
+    edge = Transform(np.array(portrait.report.transform.matrix))(np.array([[185.0, 110.0]]))[0]
+    assert not portrait.image.pixels[int(edge[1]), : int(edge[0]) - 2].any()
+
+
+def test_all_faces_are_framed_together(studio: Studio, astronaut: Image) -> None:
+    pair = np.hstack([astronaut.rgb, astronaut.rgb])
+    result = studio.portrait(pair, PortraitOptions(faces="all", shape="none", background="original", formats="png"))
+    found = studio.detect(np.ascontiguousarray(result.image.rgb)).faces
+    assert len(found) == 2
+    assert all(face.box.x > 0 and face.box.x + face.box.width < 648 for face in found)
+
+
+def test_beyond_the_photo_nothing_is_made_up(studio: Studio, astronaut: Image) -> None:
+    options = PortraitOptions(background="original", shape="none", formats="png", face_margin=1.0)
+    result = studio.portrait(np.ascontiguousarray(astronaut.rgb[:, 130:]), options)
+    pixels = result.image.pixels
+    assert not pixels[300, 2].any()
+    assert pixels[300, 400, 3] == 255
+    assert any("ends inside the frame" in warning for warning in result.report.warnings)
+
+
+def test_a_cut_out_of_no_person_says_so(studio: Studio) -> None:
+    wall = np.full((300, 400, 3), 180, np.uint8)
+    assert any("No face" in warning for warning in studio.cutout(wall).report.warnings)
+
+
+def test_arrays_and_pillow_pictures_of_any_mode(studio: Studio, astronaut: Image) -> None:
+    picture = PilImage.fromarray(astronaut.rgb)
+    forms = [picture.convert(mode) for mode in ("L", "LA", "P", "CMYK", "RGBA", "1")]
+    for form in (*forms, np.asarray(picture.convert("L"))):
+        assert studio.read(form).pixels.shape == (512, 512, 3)
+    turned = picture.transpose(PilImage.Transpose.ROTATE_90)
+    turned.getexif()[0x0112] = 6
+    assert np.abs(studio.read(turned).rgb.astype(int) - astronaut.rgb).max() <= 1
+    for wrong in (np.zeros((4, 4), np.float32), np.zeros((4, 4, 2), np.uint8), ["nothing", "here"]):
+        with pytest.raises(ImageDecodeError):
+            studio.read(wrong)  # type: ignore[arg-type]
+
+
+def test_a_result_is_short_when_printed(studio: Studio, astronaut: Image) -> None:
+    assert len(repr(studio.portrait(astronaut))) < 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,3 +99,29 @@ def frame(face: Face, size: Size, margin: float = 0.3, *, straighten: bool = Tru
     target = ((size.width - 1) / 2, top + EYE_LEVEL * tall)
     turn = -head.roll if straighten else 0.0
     return Transform.similarity(scale=tall / head.size, degrees=turn, source=head.center, target=target)
+
+
+def frame_together(faces: Sequence[Face], size: Size, margin: float = 0.3, *, straighten: bool = True) -> Transform:
+    """Return the map from picture pixels to a portrait of ``size`` that shows all of ``faces``; see :func:`frame`.
+
+    The margin is that of a head of middle size, and the turn is the mean of the tilts. Raises ValueError without faces.
+    """
+    if not faces:
+        raise ValueError("somebody must be in the picture")
+    if len(faces) == 1:
+        return frame(faces[0], size, margin, straighten=straighten)
+    heads = [head_geometry(face) for face in faces]
+    tilts = np.radians([head.roll for head in heads])
+    turn = -math.degrees(math.atan2(float(np.sin(tilts).sum()), float(np.cos(tilts).sum()))) if straighten else 0.0
+    level = Transform.similarity(scale=1.0, degrees=turn, source=(0.0, 0.0), target=(0.0, 0.0))
+    centers = level(np.array([head.center for head in heads]))
+    sizes = np.array([head.size for head in heads])
+    reach = np.column_stack([HEAD_TO_WIDTH / 2 * sizes, EYE_LEVEL * sizes])
+    low, high = (centers - reach).min(axis=0), (centers + reach).max(axis=0)
+    wide, tall = (float(side) for side in high - low)
+    room = 2 * margin * float(np.median(sizes))
+    scale = min(size.width / (wide + room), size.height / (tall + room))
+    middle = level.inverse()(((low + high) / 2)[None])[0]
+    top = ROOM_ABOVE * (size.height - scale * tall)
+    target = ((size.width - 1) / 2, top + scale * tall / 2)
+    return Transform.similarity(scale=scale, degrees=turn, source=(float(middle[0]), float(middle[1])), target=target)

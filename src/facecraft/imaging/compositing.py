@@ -50,6 +50,13 @@ def zero_hidden(rgba: Pixels) -> Pixels:
     return np.asarray(cv2.bitwise_and(rgba, rgba, mask=rgba[:, :, 3]), np.uint8)
 
 
+def without_hidden(rgba: Pixels, shade: int = 128) -> Pixels:
+    """Return H×W×4 ``rgba`` with a plain grey where it is wholly transparent, so that nobody looks at what is hidden."""
+    seen = rgba.copy()
+    seen[rgba[:, :, 3] == 0, :3] = shade
+    return seen
+
+
 # --- backgrounds ---------------------------------------------------------------------------------------------------
 
 

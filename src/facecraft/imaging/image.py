@@ -106,4 +106,5 @@ class Limits:
 
     max_bytes: int = 20 * 1024 * 1024
     max_pixels: int = 50_000_000
-    max_side: int = 12_000
+    max_side: int = 65_535
+    """The longest side that JPEG can have; memory is bounded by ``max_pixels``."""

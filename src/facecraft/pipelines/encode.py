@@ -66,7 +66,9 @@ class Composition:
 def compose(context: Context) -> Composition:
     """Put subject, backdrop and shape of the last context together."""
     pixels, alpha = context.canvas, context.alpha
-    if context.backdrop is not None:
+    if context.uncut:
+        alpha = context.coverage
+    elif context.backdrop is not None:
         if alpha is not None:
             pixels = compositing.over(pixels, alpha, context.backdrop)
         alpha = None

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
 from facecraft.errors import PipelineError
+from facecraft.imaging import compositing
 from facecraft.imaging.image import Image
 from facecraft.models.hub import ModelHub
 from facecraft.options import Options
@@ -120,7 +121,9 @@ def run(
     Raises whatever a stage raises, and CancelledError.
     """
     watch = watch or Watch()
-    context = Context(original=image, references=references or {}, watch=watch)
+    # What the sender made invisible is neither looked at nor shown.
+    original = Image(compositing.without_hidden(image.pixels), image.source) if image.has_alpha else image
+    context = Context(original=original, coverage=original.alpha, references=references or {}, watch=watch)
     total = sum(step.definition.weight for step in pipeline.steps) or 1.0
     done = 0.0
     times: list[StageTime] = []

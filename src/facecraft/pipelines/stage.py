@@ -55,9 +55,11 @@ class Context:
     alpha: Alpha | None = None
     """How much of each output pixel belongs to the subject; None: nobody has asked."""
     coverage: Alpha | None = None
-    """How much of each output pixel lies inside ``original``; None: all of it."""
+    """How much of each output pixel lies inside ``original`` and is not transparent there; None: all of it."""
     backdrop: Pixels | None = None
     """What stands behind the subject, H×W×3 RGB; None: transparent."""
+    uncut: bool = False
+    """Whether the subject stays in its own surroundings: ``alpha`` then only tells where it is."""
     backdrop_is_scene: bool = False
     """Whether the backdrop was made from the picture itself."""
     scene: Pixels | None = None

@@ -57,7 +57,7 @@ def _compare(
 
 
 def _picture(word: str, settings: Settings) -> Source:
-    selection = select([word], settings.limits, recursive=False)
+    selection = select([word], settings.file_limits, recursive=False)
     if selection.many:
         raise typer.BadParameter(f"{word} is not one picture", param_hint="A B")
     return selection.sources[0]

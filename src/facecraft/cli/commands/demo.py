@@ -51,7 +51,7 @@ def _demo(
     """
     configure_log(settings, debug=ctx.obj.debug)
     if photos:
-        sources = select(photos, settings.limits, recursive=False, without=out).sources
+        sources = select(photos, settings.file_limits, recursive=False, without=out).sources
     else:
         sources = (Source(NAME, None, data=sample()),)
     failed = False

@@ -48,7 +48,7 @@ def _detect(
     report: ReportFile = None,
 ) -> None:
     configure_log(settings, debug=ctx.obj.debug)
-    selection = select(inputs, settings.limits, recursive=recursive)
+    selection = select(inputs, settings.file_limits, recursive=recursive)
     check_report(report, selection)
     with Studio.open(settings) as studio:
 

@@ -163,7 +163,7 @@ def _enroll(
         raise typer.BadParameter("this is not JSON", param_hint="--details") from error
     if not isinstance(known, dict):
         raise InvalidOptionError("The details are not a JSON object.")
-    sources = select(files, settings.limits, recursive=False).sources
+    sources = select(files, settings.file_limits, recursive=False).sources
     with Studio.open(settings) as studio:
         made = studio.galleries.enroll_pictures(
             gallery,
@@ -189,7 +189,7 @@ def _search(
 ) -> None:
     """Find the people whom the faces of a picture resemble: exit with 0 when there is one and with 1 when not."""
     configure_log(settings, debug=ctx.obj.debug)
-    selection = select([file], settings.limits, recursive=False)
+    selection = select([file], settings.file_limits, recursive=False)
     if selection.many:
         raise typer.BadParameter(f"{file} is not one picture", param_hint="FILE")
     source = selection.sources[0]

@@ -113,7 +113,7 @@ def _make(
         options = options.with_changes(background="image")
     formats = formats_for(out, options.formats, explicit=_given(ctx, "formats"))
     options = options.with_changes(formats=formats)
-    selection = select(inputs, settings.limits, recursive=recursive, without=None if out == STDIN else Path(out))
+    selection = select(inputs, settings.file_limits, recursive=recursive, without=None if out == STDIN else Path(out))
     targets = plan(selection, out, formats, background=companion, report=report)
     # Pictures side by side use the cores better than threads inside one network.
     with Studio.open(settings, threads=1 if len(selection.sources) > 1 and jobs != 1 else None) as studio:

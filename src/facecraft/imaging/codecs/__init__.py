@@ -1,7 +1,7 @@
 """Bytes to pixels and back: what a file is, what it would cost, its pixels upright in sRGB, and four output formats."""
 
 from facecraft.imaging.choices import EncodeOptions, OutputFormat
-from facecraft.imaging.codecs.decode import Probe, decode, decode_file, probe
+from facecraft.imaging.codecs.decode import Probe, decode, decode_file, from_array, probe
 from facecraft.imaging.codecs.encode import (
     Encoded,
     JpegResult,
@@ -30,6 +30,7 @@ __all__ = [
     "encode_jpeg_under",
     "encode_png",
     "encode_webp",
+    "from_array",
     "probe",
     "sniff",
 ]

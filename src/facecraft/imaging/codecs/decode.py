@@ -268,3 +268,26 @@ def _decode_heif(data: bytes, limits: Limits) -> Image:
         raise ImageDecodeError(detail=f"heif: {error}") from error
     source = SourceInfo("heif", len(data), orientation, converted, len(heif))
     return Image(np.ascontiguousarray(_without_opaque_alpha(pixels)), source)
+
+
+def from_array(source: object) -> Image:
+    """Return a picture that is already in memory: a Pillow picture of any mode, or an H×W, H×W×3|4 uint8 array.
+
+    EXIF orientation and profile of a Pillow picture are undone like those of a file. Raises ImageDecodeError for
+    anything else.
+    """
+    if isinstance(source, PilImage.Image):
+        pixels, converted = color.eight_bit_srgb(source, source.info.get("icc_profile"))
+        upright = _upright(_without_opaque_alpha(pixels), _orientation(source))
+        return Image(np.ascontiguousarray(upright), SourceInfo(had_profile=converted))
+    array = np.array(source)
+    if array.ndim == 2 and array.dtype == np.uint8:
+        array = np.repeat(array[:, :, None], 3, axis=2)
+    try:
+        return Image(array)
+    except ValueError as error:
+        raise ImageDecodeError(
+            "The array is not a picture.",
+            hint="Give H×W, H×W×3 RGB or H×W×4 RGBA of type uint8 (0..255).",
+            detail=str(error),
+        ) from error

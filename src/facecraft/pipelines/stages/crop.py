@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from facecraft.errors import PipelineError
-from facecraft.faces.framing import frame
+from facecraft.errors import NoFaceFoundError, PipelineError
+from facecraft.faces.framing import frame_together
 from facecraft.imaging.geometry import Size
-from facecraft.imaging.resample import warp
+from facecraft.imaging.resample import warp, warp_mask
 from facecraft.models.hub import ModelHub
 from facecraft.options import Fraction, Options, Side
 from facecraft.pipelines.stage import Context, stage
+
+EDGE_SHOWN = 0.5
+"""Coverage below which the end of the photo shows in the frame."""
 
 
 class CropOptions(Options):
@@ -28,10 +31,18 @@ class CropOptions(Options):
 
 @stage("crop", CropOptions)
 def crop(context: Context, options: CropOptions, models: ModelHub) -> Context:  # noqa: ARG001 - the stage protocol
-    """Frames the first chosen face. What lies outside the original is marked in ``coverage``, never clamped."""
+    """Frames the chosen faces together. What lies outside the original is marked in ``coverage``, never clamped."""
     if context.size is not None:
         raise PipelineError("A picture is cropped once: the second crop would resample it again.")
     size = Size(options.width, options.height)
-    transform = frame(context.face, size, options.face_margin, straighten=options.straighten)
+    if not context.chosen:
+        raise NoFaceFoundError
+    faces = [context.faces[index] for index in context.chosen]
+    transform = frame_together(faces, size, options.face_margin, straighten=options.straighten)
     warped = warp(context.canvas, transform, size)
-    return replace(context, transform=transform, size=size, pixels=warped.pixels, coverage=warped.inside)
+    coverage = warped.inside
+    if context.coverage is not None:
+        coverage = coverage * warp_mask(context.coverage, transform, size)
+    if float(coverage.min()) < EDGE_SHOWN:
+        context = context.warn("The photo ends inside the frame: a larger face_margin or another photo may look better.")
+    return replace(context, transform=transform, size=size, pixels=warped.pixels, coverage=coverage)

@@ -123,6 +123,8 @@ def cutout(context: Context, options: CutoutOptions, models: ModelHub) -> Contex
     if context.coverage is not None:
         alpha = alpha * context.coverage
     free = matting.foreground(pixels, alpha)
+    if not context.faces:
+        context = context.warn("No face was found: what was cut out may not be a person.")
     return replace(
         context.used("matting", segmenter.model_id),
         pixels=free,

@@ -17,8 +17,6 @@ def tone(context: Context, options: ToneOptions, models: ModelHub) -> Context:  
     face = context.transform.box(context.face.box) if context.chosen else None
     toned = apply_tone(context.canvas, weight, options, face=face)
     backdrop = context.backdrop
-    if backdrop is context.pixels:
-        backdrop = toned
-    elif backdrop is not None and context.backdrop_is_scene:
+    if backdrop is not None and context.backdrop_is_scene:
         backdrop = apply_tone(backdrop, weight, options, face=face)
     return replace(context, pixels=toned, backdrop=backdrop)
