@@ -19,8 +19,16 @@ if TYPE_CHECKING:
     from facecraft.faces.selection import FacePolicy
     from facecraft.imaging.codecs import OutputFormat
     from facecraft.imaging.image import Image, Mask
+    from facecraft.pipelines.face_reports import CompareReport, EmbeddingsReport, FacesReport
     from facecraft.pipelines.pipeline import Pipeline, Step
-    from facecraft.pipelines.presets import CutoutPresetOptions, PortraitOptions
+    from facecraft.pipelines.presets import (
+        CutoutPresetOptions,
+        PortraitOptions,
+        RestorePresetOptions,
+        SwapPresetOptions,
+        UpscalePresetOptions,
+    )
+    from facecraft.pipelines.recognition import AttributesOptions, CompareOptions, DescribeOptions, EmbedOptions
     from facecraft.pipelines.report import Report
     from facecraft.pipelines.stages.detect import DetectOptions
     from facecraft.progress import CancelToken, ProgressEvent
@@ -28,12 +36,19 @@ if TYPE_CHECKING:
     from facecraft.studio import Result, Studio
 
 _HOMES = {
+    "AttributesOptions": "pipelines.recognition",
     "CancelToken": "progress",
+    "CompareOptions": "pipelines.recognition",
+    "CompareReport": "pipelines.face_reports",
     "CutoutPresetOptions": "pipelines.presets",
+    "DescribeOptions": "pipelines.recognition",
     "DetectOptions": "pipelines.stages.detect",
+    "EmbedOptions": "pipelines.recognition",
+    "EmbeddingsReport": "pipelines.face_reports",
     "Face": "faces.face",
     "FacePolicy": "faces.selection",
     "FacecraftError": "errors",
+    "FacesReport": "pipelines.face_reports",
     "Image": "imaging.image",
     "InputError": "errors",
     "Mask": "imaging.image",
@@ -43,16 +58,21 @@ _HOMES = {
     "PortraitOptions": "pipelines.presets",
     "ProgressEvent": "progress",
     "Report": "pipelines.report",
+    "RestorePresetOptions": "pipelines.presets",
     "Result": "studio",
     "Settings": "settings",
     "Step": "pipelines.pipeline",
     "Studio": "studio",
+    "SwapPresetOptions": "pipelines.presets",
+    "UpscalePresetOptions": "pipelines.presets",
 }
 
 __all__ = [
-    "CancelToken", "CutoutPresetOptions", "DetectOptions", "Face", "FacePolicy", "FacecraftError",  "Image",
-    "InputError", "Mask", "NoFaceFoundError", "OutputFormat", "Pipeline", "PortraitOptions", "ProgressEvent", "Report", "Result",
-    "Settings", "Step", "Studio",
+    "AttributesOptions", "CancelToken", "CompareOptions", "CompareReport", "CutoutPresetOptions", "DescribeOptions",
+    "DetectOptions", "EmbedOptions", "EmbeddingsReport", "Face", "FacePolicy", "FacecraftError", "FacesReport",
+    "Image", "InputError", "Mask", "NoFaceFoundError", "OutputFormat", "Pipeline", "PortraitOptions", "ProgressEvent",
+    "Report", "RestorePresetOptions", "Result", "Settings", "Step", "Studio", "SwapPresetOptions",
+    "UpscalePresetOptions",
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from facecraft.api.artifacts import keep, link
 from facecraft.api.dependencies import Services, services_of, ticket_of
 from facecraft.api.uploads import read_upload
 from facecraft.api.workbench import Ticket
-from facecraft.errors import FacecraftError
+from facecraft.errors import FacecraftError, ModelNotInstalledError
 from facecraft.pipelines.pipeline import Pipeline
 from facecraft.pipelines.stage import Watch
 from facecraft.studio import Result
@@ -32,7 +32,17 @@ class Making:
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run ``work`` in a worker. Raises what it raises, DeadlineError and CancelledError."""
-        return await self.services.bench.run(work, self.ticket)
+        return await self.services.bench.run(lambda: self._equipped(work), self.ticket)
+
+    def _equipped(self, work: Callable[[], T]) -> T:
+        """Do ``work``; where it lacks a model, let that be installed if the operator allows it."""
+        try:
+            return work()
+        except ModelNotInstalledError as error:
+            told = self.services.installs.instead(error)
+            if told is error:
+                raise
+            raise told from error
 
     def make(
         self,

@@ -27,7 +27,6 @@ from facecraft.errors import (
     CancelledError,
     DeadlineError,
     EmptyInputError,
-    ModelNotInstalledError,
     StorageAccessError,
     StorageError,
     StorageFullError,
@@ -182,8 +181,6 @@ class UploadRoute(APIRoute):
                 watcher = asyncio.create_task(_watch(request.receive, ticket))
                 try:
                     return await handle(_ParsedRequest(request, form))
-                except ModelNotInstalledError as error:
-                    raise services.installs.instead(error) from error
                 finally:
                     watcher.cancel()
                     await form.close()
