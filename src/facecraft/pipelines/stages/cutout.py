@@ -13,6 +13,7 @@ import numpy as np
 from facecraft.imaging import isolation, matting
 from facecraft.imaging.geometry import Box, Size, Transform
 from facecraft.imaging.image import Alpha, Image, Pixels
+from facecraft.imaging.levels import spread
 from facecraft.imaging.matting import Refine
 from facecraft.imaging.resample import glance, warp, warp_mask
 from facecraft.models.hub import ModelHub
@@ -79,7 +80,7 @@ def _whole(context: Context) -> tuple[Transform, Size]:
 
 def _view(context: Context) -> _View:
     transform, size = _whole(context) if context.size is None else _around_frame(context, context.size)
-    pixels = glance(context.original.rgb, transform, size)
+    pixels = spread(glance(context.original.rgb, transform, size))
     mapped = [transform.box(face.box) for face in context.faces]
     boxes = [mapped[index] for index in context.chosen]
     others = [box for index, box in enumerate(mapped) if index not in context.chosen and box.clipped(size).area > 0]
