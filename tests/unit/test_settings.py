@@ -8,6 +8,7 @@ import pytest
 
 from facecraft.errors import ConfigurationError
 from facecraft.imaging.shapes import Shape
+from facecraft.pipelines.presets import PortraitOptions
 from facecraft.settings import Settings
 
 ORIGINAL = """host port workers debug log_level device models_dir predictor_path codeformer_path default_width
@@ -89,3 +90,40 @@ def test_there_is_no_default_secret_and_the_door_is_closed() -> None:
     assert settings.api_key is None
     assert settings.host == "127.0.0.1"
     assert settings.cors_origins == ()
+
+
+def test_the_defaults_of_a_portrait_are_those_of_its_options() -> None:
+    assert Settings().portrait == PortraitOptions()
+
+
+def test_a_short_key_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACECRAFT_API_KEY", "short")
+    with pytest.raises(ConfigurationError, match="FACECRAFT_API_KEY: give at least 16 characters"):
+        Settings.load()
+
+
+def test_settings_survive_the_way_through_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    chosen = Settings.model_validate(
+        {
+            "models_dir": tmp_path / "a b",
+            "workers": 3,
+            "cors_origins": ("https://a.example", "https://b.example"),
+            "api_key": "0123456789abcdef",
+            "offline": True,
+            "log_level": "DEBUG",
+            "license_policy": "commercial",
+            "max_megapixels": 12.5,
+            "default_width": 320,
+        }
+    )
+    assert set(chosen.environment()) == {f"FACECRAFT_{name.upper()}" for name in chosen.model_fields_set}
+    for name, value in chosen.environment().items():
+        monkeypatch.setenv(name, value)
+    assert Settings.load() == chosen
+
+
+def test_every_setting_can_be_handed_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = Settings.model_validate(Settings().model_dump() | {"cors_origins": (), "device": "cpu"})
+    for name, value in everything.environment().items():
+        monkeypatch.setenv(name, value)
+    assert Settings.load() == everything

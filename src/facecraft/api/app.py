@@ -24,6 +24,7 @@ from facecraft.api.conditions import Conditions
 from facecraft.api.dependencies import Services
 from facecraft.api.installs import Installs
 from facecraft.api.limits import BodyLimit, body_limit
+from facecraft.api.listening import check_address
 from facecraft.api.routes import docs, faces, galleries, health, legacy, legacy_faces, models, presets, results
 from facecraft.api.uploads import clean
 from facecraft.api.warmup import Warmup, start
@@ -205,14 +206,15 @@ def _prepare(settings: Settings) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Listen until the process is told to stop. With several workers each reads the environment itself.
+    """Listen until the process is told to stop. Several workers find ``settings`` in their environment.
 
-    Raises ConfigurationError (also for a database that was not migrated), ProviderUnavailableError and StorageError
-    before it listens.
+    Raises ConfigurationError (also for an address that cannot be had and for a database that was not migrated),
+    ProviderUnavailableError and StorageError before it listens.
     """
     import uvicorn  # noqa: PLC0415 - only who serves needs a server
 
     _prepare(settings)
+    check_address(settings.host, settings.port)
     if settings.api_key is None and not _is_loopback(settings.host):
         log.warning(
             "ANYBODY WHO REACHES %s:%s MAY USE THIS SERVER: no API key is set. Set FACECRAFT_API_KEY "
@@ -237,6 +239,7 @@ def serve(settings: Settings) -> None:
         if settings.workers == 1:
             run(create_app(settings, studio))
             return
+    settings.hand_down()
     run("facecraft.api.app:from_environment", factory=True, workers=settings.workers)
 
 
