@@ -6,6 +6,7 @@ import base64
 import gc
 import io
 from collections.abc import Callable
+from pathlib import Path
 from uuid import UUID
 
 import httpx
@@ -13,7 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from facecraft.api.app import create_app
 from facecraft.api.routes import legacy
+from facecraft.imaging.shapes import Shape
+from facecraft.options import rgb
+from facecraft.pipelines.presets import PortraitOptions
+from facecraft.settings import Settings
 from facecraft.studio import Result, Studio
 
 PROCESS = "/api/v1/process"
@@ -218,3 +224,18 @@ def test_the_operators_defaults_are_used(
     assert schema["ProcessForm"]["properties"]["background_r"]["default"] == 0
     assert schema["PortraitForm"]["properties"]["fill"]["default"] == "#00f0f0"
     assert schema["PortraitForm"]["properties"]["shape"]["default"] == "none"
+
+
+@pytest.mark.parametrize("form", ["ProcessForm", "QuickForm", "BatchForm"])
+def test_defaults_nobody_chose_are_those_of_a_portrait(form: str, tmp_path: Path) -> None:
+    fields = create_app(Settings(output_dir=tmp_path)).openapi()["components"]["schemas"][form]["properties"]
+    look = PortraitOptions()
+    red, green, blue = rgb(look.fill)
+    expected = {
+        "width": look.width, "height": look.height, "size": look.width, "background_r": red, "background_g": green,
+        "background_b": blue, "face_margin": look.face_margin, "use_oval_mask": look.shape is Shape.OVAL,
+        "enhance_face": look.restore, "enhance_fidelity": look.fidelity, "return_base64": False,
+    }  # fmt: skip
+    found = {name: field["default"] for name, field in fields.items() if "default" in field}
+    assert found == {name: expected[name] for name in found}
+    assert len(found) >= 8

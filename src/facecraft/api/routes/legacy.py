@@ -6,10 +6,9 @@ import asyncio
 import base64
 import time
 from threading import Lock
-from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
@@ -27,33 +26,34 @@ from facecraft.options import Fraction, Options, Side
 from facecraft.pipelines.pipeline import Pipeline
 from facecraft.pipelines.presets import PortraitOptions
 from facecraft.pipelines.report import Report
-from facecraft.settings import Settings
+from facecraft.settings import Byte, Settings
 from facecraft.studio import Result
-
-Byte = Annotated[int, Field(ge=0, le=255)]
 
 BASE64_BYTES = 32 * MIB
 """Files of one batch that its reply may carry in base64, together."""
 
 
 class LookOptions(Options):
-    """What the first Facecraft let people choose of a portrait; other fields are ignored, as it did."""
+    """What the first Facecraft let people choose of a portrait; other fields are ignored, as it did.
+
+    Defaults that an operator can choose are not said here: they come from the settings.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
-    background_r: Byte = 240
+    background_r: Byte
     """Red part of the colour behind the portrait in the JPEG; the PNG is transparent."""
-    background_g: Byte = 240
+    background_g: Byte
     """Green part of that colour."""
-    background_b: Byte = 240
+    background_b: Byte
     """Blue part of that colour."""
-    face_margin: Fraction = 0.3
+    face_margin: Fraction
     """Room around the head as a fraction of its height."""
-    use_oval_mask: bool = True
+    use_oval_mask: bool
     """Cut the portrait to an oval."""
     enhance_face: bool = True
     """Restore the face when a restoration model is installed."""
-    enhance_fidelity: Fraction = 0.7
+    enhance_fidelity: Fraction
     """How close restoration stays to the original."""
 
     def portrait(
@@ -75,9 +75,9 @@ class LookOptions(Options):
 class ProcessOptions(LookOptions):
     """The options of ``/process``."""
 
-    width: Side = 648
+    width: Side
     """Width of the portrait in pixels."""
-    height: Side = 648
+    height: Side
     """Height of the portrait in pixels."""
     return_base64: bool = False
     """Put the files into the reply, too."""
@@ -86,7 +86,7 @@ class ProcessOptions(LookOptions):
 class QuickOptions(LookOptions):
     """The options of ``/process/quick``."""
 
-    size: Side = 648
+    size: Side
     """Width and height of the portrait in pixels."""
 
 
