@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facecraft import telemetry
 from facecraft.errors import CancelledError, FacecraftError, Kind, ModelInstallingError
+from facecraft.imaging.codecs import OutputFormat
 
 log = telemetry.logger("api")
 
@@ -169,7 +170,11 @@ async def _from_http(request: Request, error: Exception) -> Response:
         raise error
     phrase = HTTPStatus(error.status_code).phrase
     code = phrase.lower().replace(" ", "_").replace("-", "_")
-    hints = {404: "See /docs for every endpoint.", 405: "See /docs for the methods of this endpoint."}
+    hints = {
+        404: "See /docs for every endpoint.",
+        405: "See /docs for the methods of this endpoint.",
+        406: f"Accept application/json, {', '.join(kind.media_type for kind in OutputFormat)}.",
+    }
     return _problem(
         request.scope,
         error.status_code,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.exceptions import HTTPException
@@ -27,11 +29,11 @@ from facecraft.errors import (
     CancelledError,
     DeadlineError,
     EmptyInputError,
+    FormExpectedError,
     StorageAccessError,
     StorageError,
     StorageFullError,
     TooManyFilesError,
-    UnsupportedFormatError,
     UploadTooLargeError,
 )
 from facecraft.settings import Settings
@@ -95,14 +97,12 @@ class _Parser(MultiPartParser):
 async def read_form(request: Request, limits: UploadLimits) -> FormData:
     """Read the multipart body of ``request``.
 
-    Raises UnsupportedFormatError for another content type, UploadTooLargeError, TooManyFilesError, StorageError when
+    Raises FormExpectedError for another content type, UploadTooLargeError, TooManyFilesError, StorageError when
     the upload folder cannot take it, and HTTPException (400) for a malformed body. Nothing is left behind then.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
-        raise UnsupportedFormatError(
-            "The request is not multipart/form-data.", hint="Send the picture as a form: curl -F file=@me.jpg …"
-        )
+        raise FormExpectedError
     try:
         async with aclosing(request.stream()) as stream:
             return await _Parser(request.headers, stream, limits).parse()
@@ -110,6 +110,22 @@ async def read_form(request: Request, limits: UploadLimits) -> FormData:
         raise HTTPException(400) from error
     except OSError as error:
         raise storage_error(error) from error
+
+
+def one_name_each(form: FormData) -> FormData:
+    """Return ``form``. Raises RequestValidationError for two files of one name: which one was meant is not guessed."""
+    names = Counter(name for name, value in form.multi_items() if isinstance(value, UploadFile))
+    several = [name for name, count in names.items() if count > 1]
+    if several:
+        raise RequestValidationError(
+            [{"type": "too_many_files", "loc": ("body", name), "msg": "Send this file once."} for name in several]
+        )
+    return form
+
+
+def without_brackets(form: FormData) -> FormData:
+    """Return ``form`` with ``files[]``, as browsers and PHP call a list, named ``files``."""
+    return FormData([(name.removesuffix("[]"), value) for name, value in form.multi_items()])
 
 
 def storage_error(error: OSError) -> StorageError:
@@ -178,9 +194,10 @@ class UploadRoute(APIRoute):
                         form = await read_form(request, limits)
                 except TimeoutError as error:
                     raise DeadlineError("The upload took too long.") from error
+                form = without_brackets(form) if batch else form
                 watcher = asyncio.create_task(_watch(request.receive, ticket))
                 try:
-                    return await handle(_ParsedRequest(request, form))
+                    return await handle(_ParsedRequest(request, form if batch else one_name_each(form)))
                 finally:
                     watcher.cancel()
                     await form.close()

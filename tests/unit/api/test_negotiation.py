@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from starlette.exceptions import HTTPException
 
 from facecraft.api.negotiation import wanted_format
 from facecraft.imaging.codecs import OutputFormat
@@ -26,9 +27,17 @@ PREFERRED = (OutputFormat.WEBP, OutputFormat.PNG)
         ("image/png;q=0", None),
         ("image/png;q=nonsense", None),
         ("image/png;q=nan, image/jpeg", OutputFormat.JPEG),
-        ("image/tiff", None),
+        ("image/tiff, */*;q=0.1", None),
+        ("image/gif;q=0", None),
         (",;,;;==,", None),
     ],
 )
 def test_the_heaviest_known_type_wins(accept: str, wanted: OutputFormat | None) -> None:
     assert wanted_format(accept, PREFERRED) is wanted
+
+
+@pytest.mark.parametrize("accept", ["image/gif", "image/tiff, text/html;q=0.5", "video/*"])
+def test_what_nobody_can_give_is_not_acceptable(accept: str) -> None:
+    with pytest.raises(HTTPException) as caught:
+        wanted_format(accept, PREFERRED)
+    assert caught.value.status_code == 406

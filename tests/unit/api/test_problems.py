@@ -63,7 +63,7 @@ def test_errors_of_every_path_are_problems(door: object) -> None:
         ("DELETE", "/health", 405, "method_not_allowed"),
         ("GET", "/api/v1/download/nonsense/png", 404, "job_not_found"),
         ("DELETE", "/api/v1/jobs/nonsense", 404, "job_not_found"),
-        ("POST", "/api/v1/portrait", 415, "unsupported_format"),
+        ("POST", "/api/v1/portrait", 415, "form_expected"),
         ("GET", "/api/v1/options/nonsense", 404, "unknown_model"),
     ):
         check_problem(client.request(method, path), status, code)
@@ -140,3 +140,29 @@ def test_replies_carry_the_headers_browsers_need(door: object) -> None:
     assert client.get("/redoc").status_code == 404
     assert client.get("/openapi.json").json()["info"]["title"] == "Facecraft API"
     assert "Problem" in client.get("/openapi.json").json()["components"]["schemas"]
+
+
+def test_a_body_that_is_no_form_is_called_so(door: object) -> None:
+    for path in ("process", "process/batch", "portrait", "detect"):
+        reply = door.client.post(f"/api/v1/{path}", content=b"{}", headers={"Content-Type": "application/json"})
+        body = check_problem(reply, 415, "form_expected")
+        assert "form" in body["title"]
+        assert "curl -F" in body["hint"]
+
+
+def test_two_files_of_one_name_are_refused_by_name(door: object) -> None:
+    for path in ("process", "process/quick", "portrait", "detect"):
+        files = [("file", ("a.jpg", b"x")), ("file", ("b.jpg", b"x"))]
+        body = check_problem(door.client.post(f"/api/v1/{path}", files=files), 422, "invalid_request")
+        assert [(each["field"], each["type"]) for each in body["errors"]] == [("file", "too_many_files")]
+
+
+def test_a_batch_takes_the_name_that_browsers_give_a_list(door: object) -> None:
+    files = [("files[]", ("a.jpg", b"x")), ("files[]", ("b.jpg", b"y"))]
+    body = door.client.post("/api/v1/process/batch", files=files).json()
+    assert [item["filename"] for item in body["results"]] == ["a.jpg", "b.jpg"]
+
+
+def test_a_type_that_is_not_made_is_not_acceptable(door: object) -> None:
+    reply = door.client.post("/api/v1/portrait", files=_picture(), headers={"Accept": "image/gif"})
+    assert "image/png" in check_problem(reply, 406, "not_acceptable")["hint"]
