@@ -16,7 +16,7 @@ from facecraft.imaging.resample import resize
 
 _Floats = NDArray[np.float32]
 
-_WORKING_SIDE = 256
+_WORKING_SIDE = 192
 """The averages are smooth: they are taken at this size at most and enlarged."""
 _RADII = (0.1, 0.02, 0.005)
 """Blur radii of the rounds as parts of the longer side: the paper's 90 and 6 pixels at 900, and one between them."""

@@ -21,7 +21,9 @@ from facecraft.options import Options
 from facecraft.pipelines.stage import Context, stage
 
 VIEW_SIDE = 640
-"""Longer side of the view that the network looks at, in pixels: more than twice what the starter network sees."""
+"""Longer side of the view of a whole photo that the network looks at, in pixels."""
+FRAME_VIEW_SIDE = 512
+"""The same for a framed portrait, in which the person is large: twice what the starter network sees."""
 WORK_SIDE = 1000
 """Longer side at which the edge of a whole photo is solved before it is carried to full size."""
 AROUND = 0.25
@@ -56,7 +58,7 @@ def _quarter_turns(degrees: float) -> float:
 def _around_frame(context: Context, size: Size) -> tuple[Transform, Size]:
     """The view of a framed portrait: the frame itself and a margin, at most VIEW_SIDE long."""
     wide, high = size.width * (1 + 2 * AROUND), size.height * (1 + 2 * AROUND)
-    scale = min(1.0, VIEW_SIDE / max(wide, high))
+    scale = min(1.0, FRAME_VIEW_SIDE / max(wide, high))
     shift = Transform.similarity(
         scale=scale,
         degrees=0.0,
