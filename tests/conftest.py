@@ -108,8 +108,13 @@ def open_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
 
         def start(studio: Studio | None = None, **changes: object) -> Door:
             folder = tmp_path_factory.mktemp("door")
-            own = {name: folder / name for name in ("models_dir", "upload_dir", "output_dir", "crops_dir")}
-            own["database_url"] = f"sqlite:///{folder / 'facecraft.db'}"
+            own = {
+                "models_dir": folder / "models",
+                "upload_dir": folder / "uploads",
+                "output_dir": folder / "results",
+                "crops_dir": folder / "crops",
+                "database_url": f"sqlite:///{folder / 'facecraft.db'}",
+            }
             settings = Settings(**{"device": "cpu", "offline": True, **own, **changes})
             app = create_app(settings, studio)
             server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=5))

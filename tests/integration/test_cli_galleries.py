@@ -131,6 +131,17 @@ def test_migrating_makes_and_checks_the_tables(
     assert ran("gallery", "list", "--json") == (0, '{\n  "items": [],\n  "cursor": null\n}', "")
 
 
+def test_a_server_does_not_start_on_a_database_that_was_not_migrated(
+    ran: Ran, home: Path, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    monkeypatch.setenv("FACECRAFT_DATABASE_URL", database_url)
+    monkeypatch.setenv("FACECRAFT_AUTO_MIGRATE", "false")
+    if database_url.startswith("sqlite"):
+        Path(database_url.removeprefix("sqlite:///")).touch()
+    code, _, err = ran("serve", "--port", "0")
+    assert (code, "facecraft migrate" in err) == (11, True)
+
+
 def test_only_sqlite_is_migrated_unasked() -> None:
     assert Settings(database_url="sqlite:////x/y.db").migrates  # type: ignore[arg-type]
     assert not Settings(database_url="postgresql://u:secret-word@h/n").migrates  # type: ignore[arg-type]
