@@ -6,7 +6,9 @@ is refused.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Protocol
 
 import numpy as np
@@ -78,6 +80,17 @@ class EmbedOptions(EveryFaceOptions, EmbedderOptions):
 
 class CompareOptions(DetectOptions, EmbedderOptions, ThresholdOptions):
     """Two pictures compared: the face that is meant in each, or with faces=all every face with every face."""
+
+
+FACES: Mapping[str, type[Options]] = MappingProxyType(
+    {
+        "detect": DescribeOptions,
+        "attributes": AttributesOptions,
+        "embeddings": EmbedOptions,
+        "compare": CompareOptions,
+    }
+)
+"""The options of every way to look at faces, by the word for it over HTTP."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from facecraft.api.app import create_app
-from facecraft.api.routes.faces import FACE_PRESETS, FACES
+from facecraft.api.routes.faces import FACE_PRESETS
 from facecraft.cli.app import load
 from facecraft.cli.flags import flag
 from facecraft.options import Options
 from facecraft.pipelines.presets import PRESETS
-from facecraft.pipelines.recognition import AttributesOptions, CompareOptions, EmbedOptions
+from facecraft.pipelines.recognition import FACES, AttributesOptions, CompareOptions, EmbedOptions
 from facecraft.settings import Settings
 
 OF_THE_FORM = {"file", "first", "second", "background_image", "source", "return_base64"}

@@ -13,6 +13,7 @@ from facecraft.api.forms import PictureForm, form_of, with_defaults
 from facecraft.api.routes.presets import DETECT, server_options
 from facecraft.faces.selection import FacePolicy
 from facecraft.pipelines.presets import PRESETS, PortraitOptions
+from facecraft.pipelines.recognition import FACES
 from facecraft.pipelines.stages.detect import DetectOptions
 from facecraft.settings import Settings
 
@@ -78,7 +79,8 @@ def test_a_form_gives_its_options_back() -> None:
 def test_schemas_are_served_with_the_same_content(open_door: Callable[..., object]) -> None:
     door = open_door()
     everything = door.client.get("/api/v1/options").json()
-    assert set(everything) == set(DECLARED)
+    assert set(everything) == set(DECLARED) | {f"faces-{name}" for name in FACES}
+    assert everything["faces-compare"]["properties"]["threshold"]["default"] is None
     assert door.client.get("/api/v1/options/portrait").json() == everything["portrait"]
     reply = door.client.get("/api/v1/options/..secret")
     assert reply.status_code == 404

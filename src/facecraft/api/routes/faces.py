@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from fastapi import APIRouter, UploadFile
 from pydantic import Field
@@ -18,13 +18,6 @@ from facecraft.pipelines.presets import PRESETS
 from facecraft.pipelines.recognition import AttributesOptions, CompareOptions, DescribeOptions, EmbedOptions
 from facecraft.settings import Settings
 
-FACES: Mapping[str, type[Options]] = {
-    "detect": DescribeOptions,
-    "attributes": AttributesOptions,
-    "embeddings": EmbedOptions,
-    "compare": CompareOptions,
-}
-"""The options of every endpoint below ``/api/v1/faces``, by its name."""
 FACE_PRESETS = ("swap", "restore", "upscale")
 """Presets that stand below ``/api/v1/faces``, too."""
 

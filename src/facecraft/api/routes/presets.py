@@ -21,6 +21,7 @@ from facecraft.jobs.results import new_job_id
 from facecraft.options import Options
 from facecraft.pipelines.pipeline import Pipeline
 from facecraft.pipelines.presets import BACKGROUND_IMAGE, PRESETS, SWAP_SOURCE, Preset
+from facecraft.pipelines.recognition import FACES
 from facecraft.pipelines.report import Report
 from facecraft.pipelines.stages.detect import DetectOptions
 from facecraft.settings import Settings
@@ -81,7 +82,8 @@ def router(settings: Settings) -> APIRouter:
 def schemas(settings: Settings) -> APIRouter:
     """Return the endpoints that tell the options of the others."""
     routes = APIRouter(prefix="/api/v1", tags=["options"])
-    _add_schemas(routes, server_options(settings))
+    looks = {f"faces-{name}": kind for name, kind in FACES.items()}
+    _add_schemas(routes, {**server_options(settings), **looks})
     return routes
 
 
@@ -154,7 +156,7 @@ def _add_detect(routes: APIRouter, form_type: type[FileForm]) -> None:
         return Response(await making.run(work), media_type="application/json")
 
 
-def _add_schemas(routes: APIRouter, options: Mapping[str, type[Preset] | type[DetectOptions]]) -> None:
+def _add_schemas(routes: APIRouter, options: Mapping[str, type[Options]]) -> None:
     schemas = {name: kind.model_json_schema() for name, kind in options.items()}
 
     @routes.get("/options", summary="The options of every endpoint as JSON schemas")
