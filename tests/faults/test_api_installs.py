@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from facecraft.catalog.spec import ModelSpec
 from facecraft.catalog.store import ModelStore
 from facecraft.inference.devices import resolve
 from facecraft.inference.pool import SessionPool
@@ -70,11 +71,15 @@ def serve(
 ) -> Callable[..., httpx.Client]:
     """Open a server whose only recogniser can be installed from ``source``."""
 
-    def start(*, commercial: bool = True, **changes: object) -> httpx.Client:
+    def start(*, commercial: bool = True, leave_out: str = "dlib_resnet", **changes: object) -> httpx.Client:
         root = tmp_path / "models"
         root.mkdir()
-        specs = [spec for spec in real_rows(root, models_dir) if spec.id != "dlib_resnet"]
-        specs.append(row(MODEL, color_embedder(), commercial=commercial, url=source.url))
+        real = {spec.id: spec for spec in real_rows(root, models_dir)}
+        missing = real.pop(leave_out)
+        specs = [*real.values(), row(MODEL, color_embedder(), commercial=commercial, url=source.url)]
+        if leave_out != "dlib_resnet":
+            (root / str(missing.file)).unlink()
+            specs.append(ModelSpec.model_validate(missing.model_dump() | {"sources": (source.url,)}))
         settings = {"models_dir": root, "offline": False, "auto_install": True, **changes}
         chosen = Settings(**{**settings, "device": "cpu"})
         store = ModelStore(catalog_of(specs), root, offline=chosen.offline, policy=chosen.license_policy)
@@ -108,6 +113,15 @@ def test_many_requests_start_one_installation_and_later_ones_are_served(
     _until(lambda: _embed(client, portrait_jpeg).status_code == 200)
     assert source.asked == 1
     assert client.get("/status").json()["statistics"]["total_processed"] >= 9
+
+
+def test_the_missing_model_of_a_batch_is_installed_too(
+    serve: Callable[..., httpx.Client], source: Source, portrait_jpeg: bytes
+) -> None:
+    client = serve(leave_out="mp_selfie")
+    files = [("files", (f"{number}.jpg", portrait_jpeg)) for number in range(2)]
+    items = client.post("/api/v1/process/batch", files=files).json()["results"]
+    assert {item["error"] for item in items} == {"model_installing"}
 
 
 @pytest.mark.parametrize("changes", [{"auto_install": False}, {"offline": True}, {"commercial": False}])
