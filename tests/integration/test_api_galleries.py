@@ -310,3 +310,12 @@ def test_the_document_tells_of_every_endpoint(tmp_path: Path) -> None:
     }
     content = paths[f"{BASE}/{{gallery_id}}/search"]["post"]["requestBody"]["content"]
     assert set(content) == {"multipart/form-data", "application/json"}
+
+
+def test_no_database_is_made_before_a_gallery_is_used(open_door: Callable[..., object]) -> None:
+    door = open_door()
+    assert door.client.get("/health").status_code == 200
+    assert door.settings.database_file is not None
+    assert not door.settings.database_file.exists()
+    assert door.client.get("/api/v1/galleries").json() == {"items": [], "cursor": None}
+    assert door.settings.database_file.exists()
