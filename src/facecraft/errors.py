@@ -94,13 +94,19 @@ class UnsupportedFormatError(
 
 
 class ImageTooLargeError(
-    InputError, code="image_too_large", kind=Kind.TOO_LARGE, hint="Scale the picture down, or raise the pixel limit."
+    InputError,
+    code="image_too_large",
+    kind=Kind.TOO_LARGE,
+    hint="Scale the picture down, or raise FACECRAFT_MAX_MEGAPIXELS.",
 ):
     """The picture has more pixels than the limit allows."""
 
 
 class UploadTooLargeError(
-    InputError, code="upload_too_large", kind=Kind.TOO_LARGE, hint="Use a smaller file, or raise the upload limit."
+    InputError,
+    code="upload_too_large",
+    kind=Kind.TOO_LARGE,
+    hint="Use a smaller file, or raise FACECRAFT_MAX_UPLOAD_SIZE_MB (own files: FACECRAFT_MAX_FILE_SIZE_MB).",
 ):
     """The file has more bytes than the limit allows."""
 

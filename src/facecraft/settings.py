@@ -24,8 +24,6 @@ from facecraft.imaging.shapes import Shape
 from facecraft.options import Fraction, Side, rgb
 from facecraft.pipelines.presets import PortraitOptions
 
-_LARGEST_FILE = 1 << 30
-
 
 class LogLevel(StrEnum):
     """How much is logged."""
@@ -137,6 +135,8 @@ class Settings(BaseSettings):
     # --- limits
     max_upload_size_mb: Annotated[int, Field(ge=1, le=2048)] = 20
     """Largest upload in MiB; larger ones are refused while they are read."""
+    max_file_size_mb: Annotated[int, Field(ge=1, le=65_536)] = 1024
+    """Largest file in MiB that the command line and the library read."""
     max_megapixels: Annotated[float, Field(gt=0, le=1000)] = 50.0
     """Largest picture in megapixels; checked before it is decoded."""
     max_concurrent_jobs: Annotated[int, Field(ge=1, le=256)] = 4
@@ -252,8 +252,8 @@ class Settings(BaseSettings):
 
     @property
     def file_limits(self) -> Limits:
-        """The limits under which the operator's own files are read: as many pixels, but hardly a bound on bytes."""
-        return replace(self.limits, max_bytes=_LARGEST_FILE)
+        """The limits under which the command line and the library read the operator's own files."""
+        return replace(self.limits, max_bytes=self.max_file_size_mb * 1024 * 1024)
 
     @property
     def portrait(self) -> PortraitOptions:

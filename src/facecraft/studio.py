@@ -20,7 +20,6 @@ from facecraft.faces.selection import FacePolicy
 from facecraft.galleries.opening import open_galleries
 from facecraft.imaging import codecs
 from facecraft.imaging.codecs import Encoded, OutputFormat
-from facecraft.imaging.geometry import Size
 from facecraft.imaging.image import Image
 from facecraft.inference.devices import Resolution, resolve
 from facecraft.inference.pool import SessionPool
@@ -47,15 +46,9 @@ from facecraft.pipelines.recognition import (
     FaceEmbeddings,
 )
 from facecraft.pipelines.report import (
-    FaceRecord,
-    IdentityRecord,
-    OutputRecord,
     Report,
-    SourceRecord,
-    StageRecord,
-    TransformRecord,
 )
-from facecraft.pipelines.stage import Context, Watch
+from facecraft.pipelines.stage import Watch
 from facecraft.pipelines.stages.detect import DetectOptions
 from facecraft.pipelines.stages.swap import SwapOptions
 from facecraft.progress import CancelToken, Progress, silent
@@ -340,7 +333,9 @@ class Studio:
         times = [StageTime("decode", (decoded - start) * 1000), *done.times]
         if write:
             times.append(StageTime("encode", (end - before) * 1000))
-        report = self._report(done.context, times, outputs, name, (end - start) * 1000)
+        report = Report.of(
+            done.context, times, outputs, name=name, device=str(self.device.device), milliseconds=(end - start) * 1000
+        )
         return Result(outputs, report, composition)
 
     def _permit(self, pipeline: Pipeline) -> None:
@@ -350,50 +345,6 @@ class Studio:
                     raise SwapDisabledError
                 if not step.options.consent:
                     raise ConsentRequiredError
-
-    def _report(
-        self, context: Context, times: list[StageTime], outputs: tuple[Encoded, ...], name: str | None, total: float
-    ) -> Report:
-        image, size = context.original, Size(context.original.width, context.original.height)
-        matrix = context.transform.matrix
-        warnings = list(context.warnings)
-        warnings += [
-            f"The {o.format.upper()} has {len(o.data)} bytes: more than asked for." for o in outputs if not o.fits
-        ]
-        return Report(
-            source=SourceRecord.of(image, name),
-            faces=tuple(
-                FaceRecord.of(face, index, size, chosen=index in context.chosen)
-                for index, face in enumerate(context.faces)
-            ),
-            transform=None
-            if context.size is None
-            else TransformRecord(
-                matrix=(tuple(map(float, matrix[0])), tuple(map(float, matrix[1]))),
-                scale=round(context.transform.scale, 6),
-                degrees=round(context.transform.degrees, 3),
-            ),
-            identity=tuple(map(IdentityRecord.of, context.identity)),
-            models=dict(context.models),
-            device=str(self.device.device),
-            stages=tuple(
-                StageRecord(stage=t.stage, milliseconds=round(t.milliseconds, 2), skipped=t.skipped) for t in times
-            ),
-            total_milliseconds=round(total, 2),
-            outputs=tuple(
-                OutputRecord(
-                    format=o.format.value,
-                    path=None,
-                    width=o.size.width,
-                    height=o.size.height,
-                    bytes=len(o.data),
-                    quality=o.quality,
-                    within_limit=o.fits,
-                )
-                for o in outputs
-            ),
-            warnings=tuple(warnings),
-        )
 
 
 def _since(start: float) -> float:

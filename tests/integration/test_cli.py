@@ -298,7 +298,7 @@ def test_standard_output_takes_a_picture_or_a_report_but_not_both(ran: Ran, phot
 
 
 def test_too_much_standard_input_is_refused() -> None:
-    done = process("detect", "-", stdin=b"\xff" * (1 << 20) + b"x", FACECRAFT_MAX_UPLOAD_SIZE_MB="1")
+    done = process("detect", "-", stdin=b"\xff" * (1 << 20) + b"x", FACECRAFT_MAX_FILE_SIZE_MB="1")
     assert done.returncode == EXIT_CODES[Kind.TOO_LARGE]
     assert b"1 MiB" in done.stderr
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel, ConfigDict
 
 from facecraft.faces.face import Face
 from facecraft.faces.pose import pose
-from facecraft.imaging.geometry import Size
+from facecraft.imaging.codecs import Encoded
+from facecraft.imaging.geometry import Size, Transform
 from facecraft.imaging.image import Image
 from facecraft.pipelines.identity import Identity, Verdict
+from facecraft.pipelines.pipeline import StageTime
+from facecraft.pipelines.stage import Context
 
 
 class _Record(BaseModel):
@@ -106,6 +111,12 @@ class TransformRecord(_Record):
     scale: float
     degrees: float
 
+    @classmethod
+    def of(cls, transform: Transform) -> TransformRecord:
+        """Describe ``transform``."""
+        (a, b, c), (d, e, f) = transform.matrix.tolist()
+        return cls(matrix=((a, b, c), (d, e, f)), scale=round(transform.scale, 6), degrees=round(transform.degrees, 3))
+
 
 class IdentityRecord(_Record):
     """Whether a face that was redrawn still shows the same person."""
@@ -173,6 +184,19 @@ class OutputRecord(_Record):
     within_limit: bool
     """False when the JPEG is larger than was asked for."""
 
+    @classmethod
+    def of(cls, output: Encoded) -> OutputRecord:
+        """Describe ``output``, which is in memory."""
+        return cls(
+            format=output.format.value,
+            path=None,
+            width=output.size.width,
+            height=output.size.height,
+            bytes=len(output.data),
+            quality=output.quality,
+            within_limit=output.fits,
+        )
+
 
 class Report(_Record):
     """Everything a person or program may want to know about one run."""
@@ -189,6 +213,40 @@ class Report(_Record):
     total_milliseconds: float
     outputs: tuple[OutputRecord, ...]
     warnings: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        context: Context,
+        times: Sequence[StageTime],
+        outputs: Sequence[Encoded],
+        *,
+        name: str | None,
+        device: str,
+        milliseconds: float,
+    ) -> Report:
+        """Describe a finished run: its last ``context``, how long its stages took and what was written."""
+        size = Size(context.original.width, context.original.height)
+        missed = [
+            f"The {o.format.upper()} has {len(o.data)} bytes: more than asked for." for o in outputs if not o.fits
+        ]
+        return cls(
+            source=SourceRecord.of(context.original, name),
+            faces=tuple(
+                FaceRecord.of(face, index, size, chosen=index in context.chosen)
+                for index, face in enumerate(context.faces)
+            ),
+            transform=None if context.size is None else TransformRecord.of(context.transform),
+            identity=tuple(map(IdentityRecord.of, context.identity)),
+            models=dict(context.models),
+            device=device,
+            stages=tuple(
+                StageRecord(stage=t.stage, milliseconds=round(t.milliseconds, 2), skipped=t.skipped) for t in times
+            ),
+            total_milliseconds=round(milliseconds, 2),
+            outputs=tuple(map(OutputRecord.of, outputs)),
+            warnings=(*context.warnings, *missed),
+        )
 
     @property
     def skipped(self) -> dict[str, str]:
