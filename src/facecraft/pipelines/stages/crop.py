@@ -44,5 +44,7 @@ def crop(context: Context, options: CropOptions, models: ModelHub) -> Context:  
     if context.coverage is not None:
         coverage = coverage * warp_mask(context.coverage, transform, size)
     if float(coverage.min()) < EDGE_SHOWN:
-        context = context.warn("The photo ends inside the frame: a larger face_margin or another photo may look better.")
+        context = context.warn(
+            "The photo ends inside the frame: a smaller face_margin or another photo may look better."
+        )
     return replace(context, transform=transform, size=size, pixels=warped.pixels, coverage=coverage)
