@@ -6,6 +6,7 @@ import re
 
 from facecraft.api.app import create_app
 from facecraft.settings import Settings
+from generator.examples import examples
 from generator.markdown import page, plain, table
 from generator.schemas import allowed, default_of, reply_type, resolved, schema_table
 
@@ -19,7 +20,8 @@ def api_page() -> str:
         (
             "A running server shows this as `/docs` and `/openapi.json`, with its own defaults. Uploads are multipart "
             "forms. Errors are problem documents, see [errors](errors.md). Where `FACECRAFT_API_KEY` is set, every call but "
-            "`/health` and `/ready` needs it as `X-API-Key` or as `Authorization: Bearer`."
+            "`/health`, `/ready` and the documentation needs it as `X-API-Key` or as `Authorization: Bearer`. The examples "
+            "want a picture `me.jpg` (and some a second one, `you.jpg`) and a server started with `facecraft serve`."
         ),
     ]
     rows = [
@@ -45,7 +47,7 @@ def api_page() -> str:
                     replies |= dict.fromkeys(re.findall(r"schemas/(\w+)", str(shape)))
                     binary = shape.get("format") == "binary" or not shape
                     answers.append((status, f"`{media}`", "the file" if binary else reply_type(shape)))
-            parts.append(table(("Status", "Media type", "Body"), answers))
+            parts += [table(("Status", "Media type", "Body"), answers), examples(method, path, operation, named)]
     parts.append("## Schemas")
     front = list(replies)
     while front:
