@@ -174,3 +174,17 @@ def test_only_the_patch_at_the_face_is_kept() -> None:
     assert (out[:, 110:] == 0).all()
     assert (out[20:90, 10:88] == coarse[20:90, 10:88]).all()
     assert (keep_touching(coarse, Box(92, 2, 98, 8)) == coarse).all()
+
+
+def test_what_hangs_on_the_person_by_a_thread_is_not_theirs() -> None:
+    mask = np.zeros((100, 120), np.float32)
+    mask[20:90, 10:60] = 1
+    mask[30:60, 70:110] = 1
+    mask[44:47, 60:70] = 1  # a bridge of three pixels
+    face = Box(25, 30, 45, 50)
+    assert keep_touching(mask, face)[45, 90] == 1
+    kept = keep_touching(mask, face, neck=3)
+    assert kept[45, 90] == 0
+    assert (kept[20:90, 10:60] == 1).all()
+    mask[30:60, 60:70] = 1  # an arm
+    assert keep_touching(mask, face, neck=3)[45, 90] == 1

@@ -79,12 +79,16 @@ def trimap(coarse: Alpha, reach: int) -> Trimap:
     return Trimap(inside | outside, start, np.minimum(np.maximum(depth, height), np.float32(2 * far)))
 
 
-def keep_touching(coarse: Alpha, at: Box) -> Alpha:
+def keep_touching(coarse: Alpha, at: Box, *, neck: int = 0) -> Alpha:
     """Return ``coarse`` (H×W float32, 0..1) without the patches above one half that do not reach into ``at`` (pixels).
 
-    Softer pixels go with the patch they are nearest to. When no patch reaches into ``at`` nothing is removed.
+    Softer pixels go with the patch they are nearest to. Patches that hang together by less than ``2 * neck`` pixels
+    count as two. When no patch reaches into ``at`` nothing is removed.
     """
     subject = (coarse > 0.5).astype(np.uint8)
+    if neck:
+        around = np.ones((2 * neck + 1, 2 * neck + 1), np.uint8)
+        subject = np.asarray(cv2.erode(subject, around, borderType=cv2.BORDER_REPLICATE), np.uint8)
     count, labels = cv2.connectedComponents(subject, connectivity=8)
     if count <= 2:
         return coarse

@@ -26,6 +26,8 @@ FRAME_VIEW_SIDE = 512
 """The same for a framed portrait, in which the person is large: twice what the starter network sees."""
 WORK_SIDE = 1000
 """Longer side at which the edge of a whole photo is solved before it is carried to full size."""
+NECK = 0.016
+"""What hangs on the person by less than twice this fraction of the longer side is not taken for a part of them."""
 AROUND = 0.25
 """How much the view is wider than the result on each side, as a fraction of the result's side."""
 
@@ -123,6 +125,9 @@ def cutout(context: Context, options: CutoutOptions, models: ModelHub) -> Contex
     seen = mask.values if view.share is None else mask.values * view.share
     coarse = glance(seen, to_canvas, size)
     alpha = _solve(pixels, coarse, options.refine)
+    if view.subject is not None:
+        # Once the edge is solved, what is not joined to the person is seen not to be theirs.
+        alpha = matting.keep_touching(alpha, to_canvas.box(view.subject), neck=round(NECK * max(alpha.shape)))
     if context.coverage is not None:
         alpha = alpha * context.coverage
     free = matting.foreground(pixels, alpha)
