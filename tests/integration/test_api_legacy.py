@@ -173,8 +173,10 @@ def test_a_batch_holds_no_picture_that_is_done(
     monkeypatch.setattr(studio, "run", counting)
     files = [("files", (f"{number}.jpg", portrait_jpeg)) for number in range(8)]
     body = door.client.post(f"{PROCESS}/batch", files=files, data={"width": 64, "height": 64}).json()
-    assert body["successful"] == len(alive) == 8
-    assert max(alive) <= door.app.state.services.bench.places
+    assert body["successful"] == 8
+    assert len(alive) >= 8
+    # One in each place, and the one of a warm-up that may still be under way.
+    assert max(alive) <= door.app.state.services.bench.places + 1 < 8
 
 
 def test_deleting_a_job_says_so_and_the_second_time_404(client: httpx.Client, portrait_jpeg: bytes) -> None:
