@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic_settings import BaseSettings
+
 from facecraft.settings import Settings
 from generator.markdown import code, page, plain, shown, table
 from generator.schemas import allowed, default_of
@@ -15,20 +17,21 @@ from generator.schemas import allowed, default_of
 
 def settings_sections() -> Iterator[tuple[str, list[str]]]:
     """Yield the headings in the source of Settings, with the fields below each."""
-    title, names = "", []
-    for line in inspect.getsource(Settings).splitlines():
-        if match := re.match(r"    # --- (.+)", line):
-            if names:
-                yield title, names
-            title, names = match[1], []
-        elif (match := re.match(r"    (\w+): ", line)) and match[1] in Settings.model_fields:
-            names.append(match[1])
-    yield title, names
+    for kind in (Settings, *(base for base in Settings.__bases__ if base is not BaseSettings)):
+        title, names = "", []
+        for line in inspect.getsource(kind).splitlines():
+            if match := re.match(r"    # --- (.+)", line):
+                if names:
+                    yield title, names
+                title, names = match[1], []
+            elif (match := re.match(r"    (\w+): ", line)) and match[1] in Settings.model_fields:
+                names.append(match[1])
+        yield title, names
 
 
 def settings_page() -> str:
     """Return the page of every setting."""
-    schema = Settings.model_json_schema()
+    schema = Settings.model_json_schema(by_alias=False)
     parts = [
         plain(Settings.__doc__) + " Values come from environment variables, then from a file `.env` in the working "
         "folder, then from a folder of secrets (`FACECRAFT_SECRETS_DIR`: one file for each setting, named after its "

@@ -17,12 +17,15 @@ import platformdirs
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from facecraft.accounts.config import AccountConfig
 from facecraft.catalog.licenses import LicensePolicy
 from facecraft.errors import ConfigurationError
 from facecraft.imaging.image import Limits
 from facecraft.imaging.shapes import Shape
+from facecraft.jobs.config import JobConfig
 from facecraft.options import Fraction, Side, rgb
 from facecraft.pipelines.presets import PortraitOptions
+from facecraft.storage.config import StorageConfig
 
 
 class LogLevel(StrEnum):
@@ -58,7 +61,7 @@ _LOOK = PortraitOptions()
 """What a portrait looks like when nobody says otherwise: declared with the options of the stages."""
 
 
-class Settings(BaseSettings):
+class Settings(StorageConfig, JobConfig, AccountConfig, BaseSettings):
     """What the operator of a Facecraft decides."""
 
     model_config = SettingsConfigDict(
@@ -203,7 +206,9 @@ class Settings(BaseSettings):
             return cls(_secrets_dir=secrets) if secrets else cls()
         except ValidationError as error:
             lines = [
-                "_".join([*(["FACECRAFT"] if item["loc"] else []), *map(str, item["loc"])]).upper()
+                "_".join(["FACECRAFT", *map(str, item["loc"])] if item["loc"] else [])
+                .upper()
+                .replace("FACECRAFT_FACECRAFT_", "FACECRAFT_")
                 + (": " if item["loc"] else "")
                 + item["msg"].removeprefix("Value error, ")
                 for item in error.errors()

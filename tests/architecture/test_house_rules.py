@@ -22,7 +22,7 @@ HOMES = {
     "PIL": ("imaging",),
     "pillow_heif": ("imaging",),
     "httpx": ("catalog", "books", "jobs"),
-    "obstore": ("storage.py",),
+    "obstore": ("storage",),
     "fastapi": ("api",),
     "starlette": ("api",),
     "uvicorn": ("api",),

@@ -1,23 +1,11 @@
-"""Every table, once. A migration brings a database to this state, and a test holds the two to be equal."""
+"""Galleries, their people, faces and removals."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
+from facecraft.db.tables.metadata import METADATA, OWNER_LENGTH
 from facecraft.db.types import Id, Json, Number, UtcDateTime
-
-METADATA = sa.MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-    }
-)
-
-OWNER_LENGTH = 128
-"""Most characters of an owner's id. Rows without an owner belong to the anonymous caller of a single container."""
 
 GALLERIES = sa.Table(
     "galleries",

@@ -1,0 +1,32 @@
+"""Every table, once. A migration brings a database to this state, and a test holds the two to be equal."""
+
+from facecraft.db.tables.galleries import ERASURES, FACES, GALLERIES, PEOPLE, REMOVALS
+from facecraft.db.tables.jobs import (
+    BLOBS,
+    DELIVERIES,
+    IDEMPOTENCY,
+    JOB_EVENTS,
+    JOB_ITEMS,
+    JOBS,
+    WEBHOOKS,
+    WORKERS,
+)
+from facecraft.db.tables.metadata import METADATA, OWNER_LENGTH
+
+__all__ = [
+    "BLOBS",
+    "DELIVERIES",
+    "ERASURES",
+    "FACES",
+    "GALLERIES",
+    "IDEMPOTENCY",
+    "JOBS",
+    "JOB_EVENTS",
+    "JOB_ITEMS",
+    "METADATA",
+    "OWNER_LENGTH",
+    "PEOPLE",
+    "REMOVALS",
+    "WEBHOOKS",
+    "WORKERS",
+]
