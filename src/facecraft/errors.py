@@ -18,7 +18,8 @@ for the person, a ``hint`` that names the next step, and a ``detail`` for the lo
     ├── GalleryError          enrolled people
     │   └── GalleryNotFoundError · PersonNotFoundError · EnrolledFaceNotFoundError · EmbeddingMismatchError
     ├── JobError              work that outlives a request
-    │   └── JobNotFoundError · ArtifactNotFoundError · BusyError · CancelledError · DeadlineError
+    │   ├── JobNotFoundError · JobStateError · JobAbandonedError · LeaseLostError · ArtifactNotFoundError
+    │   └── BusyError · CancelledError · DeadlineError
     ├── StorageError          bytes could not be kept or fetched
     │   └── StorageFullError · StorageAccessError
     ├── AuthError             who is calling
@@ -28,8 +29,11 @@ for the person, a ``hint`` that names the next step, and a ``detail`` for the lo
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import ClassVar
+
+_PATH = re.compile(r"(?:^|[\s'\"(])(?:/[\w.-]+|[A-Za-z]:\\)")
 
 
 class Kind(StrEnum):
@@ -39,6 +43,7 @@ class Kind(StrEnum):
     TOO_LARGE = "too_large"
     UNSUPPORTED = "unsupported"
     NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     BUSY = "busy"
@@ -71,6 +76,23 @@ class FacecraftError(Exception):
         self.hint = hint or self.default_hint
         self.detail = detail
         super().__init__(self.message)
+
+    @property
+    def title(self) -> str:
+        """What every error of this sort is called."""
+        return (type(self).__doc__ or self.code).strip().splitlines()[0].rstrip(".")
+
+    @property
+    def public_message(self) -> str:
+        """What anybody may know of this error: folders and troubles of the server stay on the server."""
+        if self.kind in (Kind.INTERNAL, Kind.CONFIGURATION) or _PATH.search(self.message):
+            return f"{self.title}."
+        return self.message
+
+    @property
+    def public_hint(self) -> str | None:
+        """What anybody may be told to do about it."""
+        return self.hint if self.hint is None or not _PATH.search(self.hint) else self.default_hint
 
 
 # --- input ---------------------------------------------------------------------------------------------------------
@@ -298,6 +320,20 @@ class JobError(FacecraftError, code="job_error", kind=Kind.INTERNAL):
 
 class JobNotFoundError(JobError, code="job_not_found", kind=Kind.NOT_FOUND):
     """There is no such job, or its results have been deleted."""
+
+
+class JobStateError(JobError, code="job_state", kind=Kind.CONFLICT):
+    """The job is in a state in which this cannot be done."""
+
+
+class JobAbandonedError(
+    JobError, code="worker_lost", hint="Retry the job. When it happens again, the picture may need too much memory."
+):
+    """The worker of the job died again and again."""
+
+
+class LeaseLostError(JobError, code="lease_lost"):
+    """Another worker has taken over the job."""
 
 
 class ArtifactNotFoundError(JobError, code="artifact_not_found", kind=Kind.NOT_FOUND):

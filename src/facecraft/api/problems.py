@@ -30,6 +30,7 @@ STATUS: Mapping[Kind, int] = {
     Kind.TOO_LARGE: 413,
     Kind.UNSUPPORTED: 415,
     Kind.NOT_FOUND: 404,
+    Kind.CONFLICT: 409,
     Kind.UNAUTHENTICATED: 401,
     Kind.FORBIDDEN: 403,
     Kind.BUSY: 429,
@@ -45,7 +46,6 @@ RETRY_AFTER_SECONDS = 2
 INSTALL_SECONDS = 10
 """When to ask again for a model that is being installed."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_PATH = re.compile(r"(?:^|[\s'\"(])(?:/[\w.-]+|[A-Za-z]:\\)")
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
 _OWN_FILES = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -108,21 +108,9 @@ def answer(
     status = STATUS[error.kind]
     if status >= 500 and not quiet:
         log.warning("%s: %s", error.code, error.message, extra={"detail": error.detail})
-    title, message = _title(error), public_message(error)
-    hint = error.hint if error.hint is None or not _PATH.search(error.hint) else error.default_hint
+    title, message, hint = error.title, error.public_message, error.public_hint
     headers = {"Retry-After": str(INSTALL_SECONDS)} if isinstance(error, ModelInstallingError) else None
     return _problem(scope, status, error.code, title, message, hint=hint, headers=headers, extra=extra)
-
-
-def public_message(error: FacecraftError) -> str:
-    """Return what a client may know of ``error``: folders of the server stay on the server."""
-    if STATUS[error.kind] == 500 or _PATH.search(error.message):
-        return f"{_title(error)}."
-    return error.message
-
-
-def _title(error: FacecraftError) -> str:
-    return (type(error).__doc__ or error.code).strip().splitlines()[0].rstrip(".")
 
 
 def _problem(

@@ -24,6 +24,7 @@ EXIT_CODES = {
     Kind.TOO_LARGE: 4,
     Kind.UNSUPPORTED: 5,
     Kind.NOT_FOUND: 6,
+    Kind.CONFLICT: 12,
     Kind.UNAVAILABLE: 7,
     Kind.UNAUTHENTICATED: 8,
     Kind.FORBIDDEN: 8,
@@ -40,7 +41,7 @@ _EPILOG = (
     "Exit codes: 0 done · 1 some of several failed, a check found something, or two pictures do not match · 2 wrong usage · 3 the picture or an "
     "option cannot be used (no face, damaged) · 4 too large · 5 not a picture format · 6 not found · 7 a model, "
     "runtime or folder is not available · 8 not permitted (licence) · 9 busy or too slow · 10 disk full · "
-    "11 configuration · 70 internal error · 130 interrupted."
+    "11 configuration · 12 not in this state · 70 internal error · 130 interrupted."
 )
 
 COMMANDS = {

@@ -16,7 +16,7 @@ from facecraft.api.artifacts import keep_members
 from facecraft.api.forms import FileForm, FilesForm, takes, with_defaults
 from facecraft.api.limits import MIB
 from facecraft.api.making import Making, MakingOf
-from facecraft.api.problems import answer, public_message
+from facecraft.api.problems import answer
 from facecraft.api.uploads import BatchRoute, UploadRoute
 from facecraft.errors import CancelledError, FacecraftError
 from facecraft.imaging.codecs import OutputFormat
@@ -270,7 +270,7 @@ def _add_process(routes: APIRouter, settings: Settings) -> None:
                 job_id=job_id,
                 processing_time_ms=_since(start),
                 error=error.code,
-                error_message=public_message(error).rstrip("."),
+                error_message=error.public_message.rstrip("."),
             )
             return answer(making.request.scope, error, failed.model_dump())
 
@@ -346,9 +346,7 @@ async def _item(making: Making, pipeline: Pipeline, upload: UploadFile, room: Ro
     except CancelledError:
         raise
     except FacecraftError as error:
-        return BatchItem(
-            filename=name, success=False, error=error.code, error_message=public_message(error).rstrip(".")
-        )
+        return BatchItem(filename=name, success=False, error=error.code, error_message=error.public_message.rstrip("."))
 
 
 def _item_or_raise(done: BatchItem | BaseException) -> BatchItem:

@@ -1,0 +1,166 @@
+"""How jobs, their items and their events lie in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from facecraft.db.tables import BLOBS, JOB_EVENTS, JOB_ITEMS, JOBS
+from facecraft.jobs.job import Event, Failure, Input, Item, Job, JobState, NewJob
+from facecraft.jobs.tasks import TASK
+
+AnyRow = Row[Any]
+
+
+def job_of(row: AnyRow) -> Job:
+    """Return the job of a row of JOBS."""
+    return Job(
+        id=row.id,
+        owner=row.owner,
+        name=row.name,
+        queue=row.queue,
+        state=JobState(row.state),
+        task=TASK.validate_python(row.request["task"]),
+        timeout_seconds=row.request["timeout_seconds"],
+        fraction=row.fraction,
+        stage=row.stage,
+        attempt=row.attempt,
+        failure=failure_of(row.failure),
+        total=row.total,
+        succeeded=row.succeeded,
+        failed=row.failed,
+        event_count=row.event_count,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        due_at=row.due_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        expires_at=row.expires_at,
+        cancel_at=row.cancel_at,
+    )
+
+
+def item_of(row: AnyRow) -> Item:
+    """Return the item of a row of JOB_ITEMS."""
+    return Item(
+        position=row.position,
+        name=row.name,
+        inputs={role: Input(**given) for role, given in row.inputs.items()},
+        state=JobState(row.state),
+        failure=failure_of(row.failure),
+        finished_at=row.finished_at,
+    )
+
+
+def event_of(row: AnyRow) -> Event:
+    """Return the event of a row of JOB_EVENTS."""
+    return Event(row.number, row.type, row.data, row.created_at)
+
+
+def failure_of(stored: Mapping[str, str | None] | None) -> Failure | None:
+    """Return a stored failure."""
+    return None if stored is None else Failure(str(stored["code"]), str(stored["message"]), stored["hint"])
+
+
+def failure_row(failure: Failure | None) -> dict[str, str | None] | sa.Null:
+    """Return how ``failure`` is stored."""
+    return sa.null() if failure is None else asdict(failure)
+
+
+def insert(connection: Connection, job_id: str, new: NewJob, state: JobState, now: datetime) -> None:
+    """Write a job with its items, and its first event."""
+    ended = now if state is not JobState.QUEUED else None
+    succeeded = len(new.items) if state is JobState.SUCCEEDED else 0
+    connection.execute(
+        JOBS.insert().values(
+            id=job_id,
+            owner=new.owner,
+            name=new.task.name,
+            queue=new.task.queue,
+            state=state.value,
+            request={"task": new.task.model_dump(mode="json"), "timeout_seconds": new.timeout_seconds},
+            fraction=0.0 if ended is None else 1.0,
+            attempt=0 if ended is None else 1,
+            total=len(new.items),
+            succeeded=succeeded,
+            failed=0,
+            event_count=0,
+            created_at=now,
+            updated_at=now,
+            due_at=now,
+            started_at=ended,
+            finished_at=ended,
+        )
+    )
+    connection.execute(
+        JOB_ITEMS.insert(),
+        [
+            {
+                "job_id": job_id,
+                "position": item.position,
+                "name": item.name,
+                "inputs": {role: asdict(given) for role, given in item.inputs.items()},
+                "state": state.value,
+                "finished_at": ended,
+            }
+            for item in new.items
+        ],
+    )
+    change(connection, job_id, {}, state.value, now)
+
+
+def change(
+    connection: Connection,
+    job_id: str,
+    values: Mapping[str, object],
+    event: str,
+    now: datetime,
+    *,
+    where: Sequence[sa.ColumnElement[bool]] = (),
+    more: Mapping[str, object] | None = None,
+) -> AnyRow | None:
+    """Change a job and write down the event; return its new row, or None when ``where`` does not hold.
+
+    Events of one job are numbered by the job's own row: whoever writes one holds that row until the end of the
+    transaction, so that nobody ever sees number 6 before number 5.
+    """
+    row = connection.execute(
+        JOBS.update()
+        .where(JOBS.c.id == job_id, *where)
+        .values(**values, event_count=JOBS.c.event_count + 1, updated_at=now)
+        .returning(*JOBS.c)
+    ).one_or_none()
+    if row is not None:
+        data = {
+            "state": row.state,
+            "fraction": round(row.fraction, 4),
+            "stage": row.stage,
+            "attempt": row.attempt,
+            "total": row.total,
+            "succeeded": row.succeeded,
+            "failed": row.failed,
+            "failure": row.failure,
+            **(more or {}),
+        }
+        connection.execute(
+            JOB_EVENTS.insert().values(job_id=job_id, number=row.event_count, type=event, data=data, created_at=now)
+        )
+    return row
+
+
+def items_of(connection: Connection, job_id: str) -> tuple[Item, ...]:
+    """Return the items of a job in their order."""
+    rows = connection.execute(sa.select(JOB_ITEMS).where(JOB_ITEMS.c.job_id == job_id).order_by(JOB_ITEMS.c.position))
+    return tuple(item_of(row) for row in rows)
+
+
+def expire_inputs(connection: Connection, items: Sequence[Item], at: datetime | None) -> None:
+    """Let what was uploaded for ``items`` alone expire ``at`` that moment; None: keep it."""
+    ids = [given.blob_id for item in items for given in item.inputs.values() if given.temporary]
+    for start in range(0, len(ids), 500):
+        connection.execute(BLOBS.update().where(BLOBS.c.id.in_(ids[start : start + 500])).values(expires_at=at))

@@ -1,0 +1,75 @@
+"""What a job does, as data: one type for each kind of work, told apart by ``kind``, stored with the job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, TypeAdapter, model_validator
+
+from facecraft.options import Options
+from facecraft.pipelines.pipeline import Pipeline
+from facecraft.pipelines.recognition import FACES
+
+GPU = "gpu"
+"""Queue of work for networks."""
+RENDER = "render"
+"""Queue of work for the processor: text, pages, documents."""
+FALLBACK = "celery"
+"""Queue that every worker serves besides its own."""
+QUEUES = (GPU, RENDER, FALLBACK)
+"""Every queue."""
+
+LONGEST_NAME = 60
+
+
+class PipelineTask(BaseModel):
+    """Run a pipeline on each picture."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["pipeline"] = "pipeline"
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=LONGEST_NAME)] = "pipeline"
+    """The word for it in lists: the preset that it came from."""
+    pipeline: Pipeline
+    write: bool = True
+    """Whether pictures are written; otherwise the report is all there is."""
+
+    @property
+    def queue(self) -> str:
+        """The queue it waits in."""
+        return GPU
+
+
+class FacesTask(BaseModel):
+    """Look at the faces of each picture."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["faces"] = "faces"
+    name: str
+    """How: a key of :data:`facecraft.pipelines.recognition.FACES`."""
+    options: SerializeAsAny[Options]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _typed_options(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        known = FACES.get(str(data.get("name")))
+        if known is None:
+            raise ValueError(f"unknown name {data.get('name')!r}; known: {', '.join(FACES)}")
+        options = data.get("options", {})
+        return {**data, "options": options if isinstance(options, known) else known.model_validate(options)}
+
+    @property
+    def queue(self) -> str:
+        """The queue it waits in."""
+        return GPU
+
+
+Task: TypeAlias = Annotated[PipelineTask | FacesTask, Field(discriminator="kind")]
+"""What a job does."""
+
+TASK: TypeAdapter[PipelineTask | FacesTask] = TypeAdapter(Task)
+"""Reads and writes the stored form of a task."""
