@@ -8,7 +8,8 @@ for the person, a ``hint`` that names the next step, and a ``detail`` for the lo
     ├── InputError            the caller's picture or options cannot be used
     │   ├── ImageDecodeError · UnsupportedFormatError · ImageTooLargeError · UploadTooLargeError
     │   ├── EmptyInputError · InputNotFoundError · FormExpectedError · TooManyFilesError · InvalidOptionError
-    │   └── NoFaceFoundError · FaceIndexError · AmbiguousFaceError · ConsentRequiredError · SwapDisabledError
+    │   ├── NoFaceFoundError · FaceIndexError · AmbiguousFaceError · ReferenceNotFoundError
+    │   └── ConsentRequiredError · SwapDisabledError · AddressRefusedError
     ├── ModelError            a network is not usable here
     │   ├── UnknownModelError · ModelNotInstalledError · ModelInstallingError · LicenseNotAcceptedError
     │   └── ModelDownloadError · ModelIntegrityError · ModelLoadError · OfflineError · ModelNotInstallableError
@@ -20,6 +21,11 @@ for the person, a ``hint`` that names the next step, and a ``detail`` for the lo
     ├── JobError              work that outlives a request
     │   ├── JobNotFoundError · JobStateError · JobAbandonedError · LeaseLostError · ArtifactNotFoundError
     │   └── BusyError · CancelledError · DeadlineError
+    ├── WebhookError          addresses that are told when jobs end
+    │   ├── WebhookNotFoundError · DeliveryNotFoundError · WebhookDisabledError
+    │   └── TooManyWebhooksError · WebhooksOffError
+    ├── IdempotencyError      requests that are sent again with their key
+    │   └── IdempotencyKeyError · IdempotencyMismatchError · IdempotencyInProgressError
     ├── StorageError          bytes could not be kept or fetched
     │   └── StorageFullError · StorageAccessError
     ├── AuthError             who is calling
@@ -178,6 +184,14 @@ class AmbiguousFaceError(
     """The picture shows several faces and the policy allows only one."""
 
 
+class ReferenceNotFoundError(
+    InputError,
+    code="reference_not_found",
+    hint="Give another picture of that person, or name the face: faces=index with face_index, or swap_map.",
+):
+    """No face of the picture shows the person of the reference."""
+
+
 class ConsentRequiredError(
     InputError,
     code="consent_required",
@@ -191,6 +205,14 @@ class SwapDisabledError(
     InputError, code="swap_disabled", kind=Kind.FORBIDDEN, hint="The operator decides: FACECRAFT_SWAP_ENABLED."
 ):
     """Swapping faces is switched off here."""
+
+
+class AddressRefusedError(
+    InputError,
+    code="address_refused",
+    hint="Give an https address that the whole internet can reach, such as https://example.com/hook.",
+):
+    """The address cannot be used: nobody answers to its name, or it leads into a private network."""
 
 
 # --- models --------------------------------------------------------------------------------------------------------
@@ -350,6 +372,62 @@ class CancelledError(JobError, code="cancelled", kind=Kind.CANCELLED):
 
 class DeadlineError(JobError, code="deadline_exceeded", kind=Kind.DEADLINE):
     """The work took longer than the limit allows."""
+
+
+# --- webhooks and idempotency keys ---------------------------------------------------------------------------------
+
+
+class WebhookError(FacecraftError, code="webhook_error", kind=Kind.INVALID):
+    """The webhook cannot be used in this way."""
+
+
+class WebhookNotFoundError(WebhookError, code="webhook_not_found", kind=Kind.NOT_FOUND):
+    """There is no such webhook."""
+
+
+class DeliveryNotFoundError(WebhookError, code="delivery_not_found", kind=Kind.NOT_FOUND):
+    """The webhook has no such delivery, or it is so old that it was deleted."""
+
+
+class WebhookDisabledError(
+    WebhookError, code="webhook_disabled", kind=Kind.CONFLICT, hint="Enable it first: PATCH with enabled=true."
+):
+    """The webhook is disabled."""
+
+
+class TooManyWebhooksError(
+    WebhookError, code="too_many_webhooks", kind=Kind.CONFLICT, hint="Delete one that is not needed any more."
+):
+    """There are as many webhooks as there may be."""
+
+
+class WebhooksOffError(
+    WebhookError,
+    code="webhooks_off",
+    kind=Kind.FORBIDDEN,
+    hint="The operator decides: FACECRAFT_WEBHOOKS_ENABLED.",
+):
+    """Webhooks are switched off here."""
+
+
+class IdempotencyError(FacecraftError, code="idempotency_error", kind=Kind.INVALID):
+    """The idempotency key cannot be used in this way."""
+
+
+class IdempotencyKeyError(
+    IdempotencyError, code="idempotency_key_invalid", hint="Send a random UUID, once, as Idempotency-Key."
+):
+    """An idempotency key is one header of 1 to 255 visible ASCII characters."""
+
+
+class IdempotencyMismatchError(IdempotencyError, code="idempotency_mismatch", hint="Use a new key for a new request."):
+    """The idempotency key was used with another request."""
+
+
+class IdempotencyInProgressError(
+    IdempotencyError, code="idempotency_in_progress", kind=Kind.CONFLICT, hint="Ask again in a moment."
+):
+    """The first request with this idempotency key has not been answered yet."""
 
 
 # --- storage, callers, configuration -------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from facecraft.catalog.catalog import Catalog
 from facecraft.catalog.store import ModelStore
-from facecraft.errors import ConsentRequiredError, NoFaceFoundError, SwapDisabledError
+from facecraft.errors import ConsentRequiredError, InvalidOptionError, NoFaceFoundError, SwapDisabledError
 from facecraft.faces.selection import FacePolicy
 from facecraft.galleries.opening import open_galleries
 from facecraft.imaging import codecs
@@ -31,6 +31,8 @@ from facecraft.pipelines.pipeline import Pipeline, StageTime
 from facecraft.pipelines.pipeline import run as run_pipeline
 from facecraft.pipelines.presets import (
     BACKGROUND_IMAGE,
+    SWAP_REFERENCE,
+    SWAP_SOURCE,
     CutoutPresetOptions,
     PortraitOptions,
     Preset,
@@ -226,12 +228,19 @@ class Studio:
         """Enlarge a photo."""
         return self.make(picture, options or UpscalePresetOptions())
 
-    def swap(self, source: Picture, target: Picture, options: SwapPresetOptions) -> Result:
+    def swap(
+        self, source: Picture, target: Picture, options: SwapPresetOptions, *, reference: Picture | None = None
+    ) -> Result:
         """Put the face of ``source`` onto faces of ``target``; ``options`` carry the consent of who is shown.
 
-        Raises ConsentRequiredError, SwapDisabledError and NoFaceFoundError among others.
+        With a ``reference`` only the face of ``target`` that is most like the one it shows is replaced.
+
+        Raises ConsentRequiredError, SwapDisabledError, NoFaceFoundError and ReferenceNotFoundError among others.
         """
-        return self.make(target, options, companion=source)
+        pictures = {SWAP_SOURCE.field: source}
+        if reference is not None:
+            pictures[SWAP_REFERENCE.field] = reference
+        return self.make(target, options, companions=pictures)
 
     def detect(self, picture: Picture, options: DetectOptions | None = None, *, name: str | None = None) -> Report:
         """Find every face; the report has no outputs. A picture without faces is not an error here."""
@@ -295,15 +304,21 @@ class Studio:
         options: Preset,
         *,
         background: Picture | None = None,
-        companion: Picture | None = None,
+        companions: Mapping[str, Picture] | None = None,
         name: str | None = None,
         progress: Progress = silent,
         cancel: CancelToken | None = None,
     ) -> Result:
-        """Run the preset that ``options`` stand for; ``companion`` is the second picture that it takes, if any."""
+        """Run the preset that ``options`` stand for; ``companions`` are its further pictures by field name.
+
+        Raises InvalidOptionError for a further picture that the preset does not take.
+        """
         references = {} if background is None else {BACKGROUND_IMAGE.role: self.read(background)}
-        if companion is not None and options.companion is not None:
-            references[options.companion.role] = self.read(companion)
+        roles = {companion.field: companion.role for companion in options.companions}
+        for field_name, further in (companions or {}).items():
+            if field_name not in roles:
+                raise InvalidOptionError(f"{options.name} takes no picture named {field_name}.")
+            references[roles[field_name]] = self.read(further)
         watch = Watch(progress, cancel or CancelToken())
         return self.run(options.pipeline(), picture, references=references, name=name, watch=watch)
 

@@ -6,7 +6,7 @@ A strict model beside a separate upload would call the file an unknown field, so
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Annotated, Any, TypeVar, cast
 
@@ -49,24 +49,26 @@ def with_defaults(options: type[OptionsT], defaults: Options) -> type[OptionsT]:
 
 
 def form_of(
-    options: type[Options], files: type[OptionsT], *, name: str, companion: Companion | None = None
+    options: type[Options], files: type[OptionsT], *, name: str, companions: Sequence[Companion] = ()
 ) -> type[OptionsT]:
-    """Return a form called ``name`` with the fields of ``options`` and of ``files``, and the second picture if any.
+    """Return a form called ``name`` with the fields of ``options`` and of ``files``, and the further pictures ``companions``.
 
-    Values of the form that belong to ``options`` are taken out with :meth:`Options.pick`, the second picture with
-    :func:`companion_of`.
+    Values of the form that belong to ``options`` are taken out with :meth:`Options.pick`, the further pictures with
+    :func:`companions_of`.
     """
     more: dict[str, Any] = {}
-    if companion is not None and companion.required:
-        more[companion.field] = (UploadFile, Field(description=companion.description))
-    elif companion is not None:
-        more[companion.field] = (UploadFile | None, Field(default=None, description=companion.description))
+    for companion in companions:
+        more[companion.field] = (
+            (UploadFile, Field(description=companion.description))
+            if companion.required
+            else (UploadFile | None, Field(default=None, description=companion.description))
+        )
     return cast("type[OptionsT]", create_model(name, __base__=(options, files), __doc__=options.__doc__, **more))
 
 
-def companion_of(form: Options, companion: Companion | None) -> dict[str, UploadFile | None]:
-    """Return the second picture of ``form`` by its role; empty when there is none."""
-    return {} if companion is None else {companion.role: getattr(form, companion.field)}
+def companions_of(form: Options, companions: Sequence[Companion]) -> dict[str, UploadFile | None]:
+    """Return the further pictures of ``form`` by role; None for one that was not sent."""
+    return {companion.role: getattr(form, companion.field) for companion in companions}
 
 
 def takes(form: type[Options]) -> Callable[[EndpointT], EndpointT]:

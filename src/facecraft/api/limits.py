@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facecraft.api.problems import answer
 from facecraft.errors import DeadlineError, UploadTooLargeError
+from facecraft.pipelines.presets import COMPANIONS, PRESETS
 from facecraft.settings import Settings
 
 MIB = 1024 * 1024
@@ -32,7 +33,15 @@ def body_limit(settings: Settings, path: str) -> int:
         return OVERHEAD  # names and details
     if path.endswith("/batch") or (path.startswith(GALLERIES) and not path.endswith("/search")):
         return min(largest * settings.batch_max_files, max(largest, LARGEST_BATCH)) + OVERHEAD
-    return 2 * largest + OVERHEAD  # a picture and its background
+    return pictures_of(path) * largest + OVERHEAD
+
+
+def pictures_of(path: str) -> int:
+    """Return how many pictures a request to ``path`` may send, unless it is for many: one and those that go with it."""
+    name = path.rsplit("/", 1)[-1]
+    if path.endswith("/pipelines/run"):
+        return 1 + len(COMPANIONS)
+    return max(2, 1 + len(PRESETS[name].companions)) if name in PRESETS else 2
 
 
 class BodyLimit:

@@ -23,7 +23,7 @@ from starlette.responses import Response
 from starlette.types import Receive
 
 from facecraft.api.dependencies import services_of
-from facecraft.api.limits import MIB
+from facecraft.api.limits import MIB, pictures_of
 from facecraft.api.workbench import Ticket
 from facecraft.errors import (
     CancelledError,
@@ -54,9 +54,9 @@ class UploadLimits:
     folder: Path
 
     @classmethod
-    def of(cls, settings: Settings, *, batch: bool) -> UploadLimits:
-        """Return the limits of one picture and its background, or of a batch."""
-        files = settings.batch_max_files if batch else 2
+    def of(cls, settings: Settings, path: str, *, batch: bool) -> UploadLimits:
+        """Return the limits of a request to ``path``: of one picture and those that go with it, or of a batch."""
+        files = settings.batch_max_files if batch else pictures_of(path)
         return cls(files, settings.max_upload_size_mb * MIB, settings.upload_dir)
 
 
@@ -186,7 +186,7 @@ class UploadRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             services = services_of(request)
-            limits = UploadLimits.of(services.settings, batch=batch)
+            limits = UploadLimits.of(services.settings, request.scope["path"], batch=batch)
             with services.bench.admit() as ticket:
                 request.state.ticket = ticket
                 try:

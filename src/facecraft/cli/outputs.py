@@ -99,13 +99,13 @@ def plan(
     out: str,
     formats: tuple[OutputFormat, ...],
     *,
-    background: Path | None = None,
+    besides: Sequence[Path] = (),
     report: Path | None = None,
 ) -> dict[Source, Target]:
     """Decide every output path before any work is done.
 
     Raises BadParameter when several pictures were meant and ``out`` is not a folder, when a result would take the
-    place of an input or of the ``background``, and when the ``report`` would take that of any of them.
+    place of an input or of the pictures ``besides`` them, and when the ``report`` would take that of any of them.
     """
     named = ending(out)
     if selection.many and (out == STDIN or named is not None):
@@ -124,23 +124,23 @@ def plan(
             source: Target(tuple((item, folder / f"{names[source]}{item.suffix}") for item in formats))
             for source in selection.sources
         }
-    inputs = _inputs(selection, background)
+    inputs = _inputs(selection, besides)
     results = [path for target in targets.values() for path in target.paths]
     for path in results:
         _keep(inputs, path, "the input", "--out")
-    check_report(report, selection, background=background, results=results)
+    check_report(report, selection, besides=besides, results=results)
     return targets
 
 
 def check_report(
-    report: Path | None, selection: Selection, *, background: Path | None = None, results: Sequence[Path] = ()
+    report: Path | None, selection: Selection, *, besides: Sequence[Path] = (), results: Sequence[Path] = ()
 ) -> None:
     """Raise BadParameter when ``report`` is a folder, or would take the place of an input or of one of ``results``."""
     if report is None:
         return
     if os.path.isdir(report):  # noqa: PTH112 - never raises, whatever the name
         raise typer.BadParameter(f"{report} is a folder: name a file", param_hint="--report")
-    _keep(_inputs(selection, background), report, "the input", "--report")
+    _keep(_inputs(selection, besides), report, "the input", "--report")
     _keep({_place(path): path for path in results}, report, "the result", "--report")
 
 
@@ -172,8 +172,8 @@ def _place(path: Path) -> tuple[int, int] | str:
     return status.st_dev, status.st_ino
 
 
-def _inputs(selection: Selection, background: Path | None) -> dict[tuple[int, int] | str, Path]:
-    given = (*(source.path for source in selection.sources), background)
+def _inputs(selection: Selection, besides: Sequence[Path]) -> dict[tuple[int, int] | str, Path]:
+    given = (*(source.path for source in selection.sources), *besides)
     return {_place(path): path for path in given if path is not None}
 
 

@@ -22,13 +22,13 @@ from facecraft.pipelines.stages.cutout import CutoutOptions
 from facecraft.pipelines.stages.detect import DetectOptions
 from facecraft.pipelines.stages.restore import REQUIRED, RestoreOptions
 from facecraft.pipelines.stages.shape import ShapeOptions
-from facecraft.pipelines.stages.swap import SOURCE, SwapOptions
+from facecraft.pipelines.stages.swap import REFERENCE, SOURCE, SwapOptions
 from facecraft.pipelines.stages.upscale import UpscaleOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Companion:
-    """A second picture that a preset takes."""
+    """A further picture that a preset takes."""
 
     role: str
     """Under what name the stages look for it."""
@@ -42,6 +42,12 @@ BACKGROUND_IMAGE = Companion(
     "background", "background_image", "Picture to put behind the subject, with background=image."
 )
 SWAP_SOURCE = Companion(SOURCE, "source", "The picture whose face is taken.", required=True)
+SWAP_REFERENCE = Companion(
+    REFERENCE,
+    "reference",
+    "A picture of the person to be replaced: the face most like its largest one is swapped, and no other. Decides in "
+    "place of faces and swap_faces; contradicts swap_map.",
+)
 
 
 JpegLimit = Annotated[int, Field(ge=0, le=100_000)]
@@ -53,7 +59,8 @@ class Preset(EncodeOptions):
     name: ClassVar[str]
     """The word for it at every door: endpoint, command, method."""
     summary: ClassVar[str]
-    companion: ClassVar[Companion | None] = None
+    companions: ClassVar[tuple[Companion, ...]] = ()
+    """The further pictures that it takes."""
 
     def pipeline(self) -> Pipeline:
         """Return the pipeline these options stand for."""
@@ -74,7 +81,7 @@ class PortraitOptions(
 
     name: ClassVar[str] = "portrait"
     summary: ClassVar[str] = "Turn a photo into a finished portrait"
-    companion: ClassVar[Companion | None] = BACKGROUND_IMAGE
+    companions: ClassVar[tuple[Companion, ...]] = (BACKGROUND_IMAGE,)
 
     def pipeline(self) -> Pipeline:
         """Return detect → restore → crop → cutout → background → tone → shape."""
@@ -95,7 +102,7 @@ class CutoutPresetOptions(CutoutOptions, BackgroundOptions, Preset):
 
     name: ClassVar[str] = "cutout"
     summary: ClassVar[str] = "Cut the people out of a photo, at its own size"
-    companion: ClassVar[Companion | None] = BACKGROUND_IMAGE
+    companions: ClassVar[tuple[Companion, ...]] = (BACKGROUND_IMAGE,)
 
     formats: Annotated[tuple[OutputFormat, ...], Field(min_length=1, max_length=4)] = (OutputFormat.PNG,)
     """Formats to write (comma list). PNG, WebP and AVIF keep transparency."""
@@ -158,7 +165,7 @@ class SwapPresetOptions(DetectOptions, SwapOptions, RestoreOptions, Preset):
 
     name: ClassVar[str] = "swap"
     summary: ClassVar[str] = "Put the face of a second photo onto faces of the first"
-    companion: ClassVar[Companion | None] = SWAP_SOURCE
+    companions: ClassVar[tuple[Companion, ...]] = (SWAP_SOURCE, SWAP_REFERENCE)
 
     restore: bool = False
     """Restore the face afterwards when a restoration model is installed; without one the stage is skipped and says so."""
@@ -188,3 +195,5 @@ PRESETS: dict[str, type[Preset]] = {
     )
 }
 """Every preset by name. Doors derive their endpoint or command from this."""
+COMPANIONS = tuple(dict.fromkeys(companion for preset in PRESETS.values() for companion in preset.companions))
+"""Every picture that a pipeline may take besides the one it works on, each once."""

@@ -15,7 +15,7 @@ from facecraft.pipelines.presets import PRESETS
 from facecraft.pipelines.recognition import FACES, AttributesOptions, CompareOptions, EmbedOptions
 from facecraft.settings import Settings
 
-OF_THE_FORM = {"file", "first", "second", "background_image", "source", "return_base64"}
+OF_THE_FORM = {"file", "first", "second", "background_image", "source", "reference", "return_base64"}
 ENDPOINTS = {**FACES, **{name: PRESETS[name] for name in FACE_PRESETS}}
 COMMANDS = {"embed": EmbedOptions, "compare": CompareOptions, "attributes": AttributesOptions}
 

@@ -18,7 +18,7 @@ from facecraft.pipelines.stages.detect import DetectOptions
 from facecraft.settings import Settings
 
 DECLARED: dict[str, type[BaseModel]] = {**PRESETS, DETECT: DetectOptions}
-OF_THE_FORM = {"file", "background_image", "source", "return_base64"}
+OF_THE_FORM = {"file", "background_image", "source", "reference", "return_base64"}
 
 
 def _settings(tmp_path: Path, **changes: object) -> Settings:

@@ -19,6 +19,9 @@ def _settings(tmp_path: Path, **changes: object) -> Settings:
 def test_limits_follow_the_settings(tmp_path: Path) -> None:
     settings = _settings(tmp_path, max_upload_size_mb=3, batch_max_files=4)
     assert body_limit(settings, "/api/v1/portrait") == 7 * MIB
+    assert body_limit(settings, "/api/v1/faces/swap") == 10 * MIB
+    assert body_limit(settings, "/api/v1/pipelines/run") == 13 * MIB
+    assert body_limit(settings, "/api/v1/faces/compare") == 7 * MIB
     assert body_limit(settings, "/api/v1/process/batch") == 13 * MIB
     vast = _settings(tmp_path, max_upload_size_mb=500, batch_max_files=1000)
     assert body_limit(vast, "/api/v1/process/batch") == 1025 * MIB

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from facecraft.cli.app import load
 from facecraft.cli.flags import Flags, flag, with_flags
 from facecraft.options import Color, Options
-from facecraft.pipelines.presets import PRESETS, PortraitOptions
+from facecraft.pipelines.presets import COMPANIONS, PRESETS, PortraitOptions
 from facecraft.pipelines.stages.detect import DetectOptions
 
 SETS = {**PRESETS, "detect": DetectOptions}
@@ -54,8 +54,8 @@ def test_without_flags_the_options_are_the_declared_defaults(command: str) -> No
 @pytest.mark.parametrize("command", PRESETS)
 def test_only_fields_and_the_arguments_of_the_terminal_are_flags(command: str) -> None:
     terminal = {
-        "out", "background_image", "source", "recursive", "overwrite", "skip_existing", "jobs", "as_json", "report", "device",
-        "models_dir", "help",
+        "out", "recursive", "overwrite", "skip_existing", "jobs", "as_json", "report", "device", "models_dir", "help",
+        *(companion.field for companion in COMPANIONS),
     }  # fmt: skip
     assert set(flags_of(command)) - set(PRESETS[command].model_fields) <= terminal
 

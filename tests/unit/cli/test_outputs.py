@@ -131,7 +131,7 @@ def test_the_background_is_never_overwritten_either(tmp_path: Path) -> None:
     beach = tmp_path / "beach.png"
     beach.write_bytes(b"x")
     with pytest.raises(typer.BadParameter, match="overwrite"):
-        plan(several("me.jpg"), str(beach), (PNG,), background=beach)
+        plan(several("me.jpg"), str(beach), (PNG,), besides=[beach])
 
 
 @pytest.mark.parametrize("victim", ["me.png", "beach.jpg", "out/result.png", "out/result.jpg", "link.json"])
@@ -142,7 +142,7 @@ def test_a_report_takes_the_place_of_nothing(tmp_path: Path, victim: str, monkey
         path.write_bytes(b"x")
     Path("link.json").symlink_to(photo)
     with pytest.raises(typer.BadParameter, match="would overwrite") as caught:
-        plan(several("me.png"), "out/result.png", (PNG, JPEG), background=beach, report=tmp_path / victim)
+        plan(several("me.png"), "out/result.png", (PNG, JPEG), besides=[beach], report=tmp_path / victim)
     assert caught.value.param_hint == "--report"
 
 

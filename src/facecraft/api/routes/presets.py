@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from fastapi import APIRouter, Request, UploadFile
 from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
 
 from facecraft.api.artifacts import ending
-from facecraft.api.forms import FileForm, PictureForm, companion_of, form_of, takes, with_defaults
+from facecraft.api.forms import FileForm, PictureForm, companions_of, form_of, takes, with_defaults
 from facecraft.api.making import Making, MakingOf
 from facecraft.api.negotiation import wanted_format
 from facecraft.api.uploads import UploadRoute
@@ -20,7 +21,7 @@ from facecraft.imaging.codecs import OutputFormat
 from facecraft.jobs.results import new_job_id
 from facecraft.options import Options
 from facecraft.pipelines.pipeline import Pipeline
-from facecraft.pipelines.presets import BACKGROUND_IMAGE, PRESETS, SWAP_SOURCE, Preset
+from facecraft.pipelines.presets import COMPANIONS, PRESETS, Preset
 from facecraft.pipelines.recognition import FACES
 from facecraft.pipelines.report import Report
 from facecraft.pipelines.stages.detect import DetectOptions
@@ -51,12 +52,14 @@ class PictureReply(BaseModel):
     report: Report
 
 
-class PipelineForm(PictureForm):
+class PipelineText(Options):
     """A picture and the pipeline to run on it."""
 
     pipeline: str = Field(max_length=60_000, description="The pipeline as JSON: version, steps, output.")
-    background_image: UploadFile | None = Field(default=None, description=BACKGROUND_IMAGE.description)
-    source: UploadFile | None = Field(default=None, description=SWAP_SOURCE.description)
+
+
+_OF_A_PIPELINE = tuple(replace(companion, required=False) for companion in COMPANIONS)
+"""Whether a picture is needed is known when its stage runs."""
 
 
 def server_options(settings: Settings) -> Mapping[str, type[Preset] | type[DetectOptions]]:
@@ -95,8 +98,7 @@ def add_preset(
     tags: Sequence[str] = ("pictures",),
 ) -> None:
     """Add the endpoint of ``preset`` to ``routes``; ``options_type`` are its options with this server's defaults."""
-    companion = preset.companion
-    form_type = form_of(options_type, PictureForm, name=f"{preset.name.title()}Form", companion=companion)
+    form_type = form_of(options_type, PictureForm, name=f"{preset.name.title()}Form", companions=preset.companions)
 
     @routes.post(
         f"/{preset.name}",
@@ -112,7 +114,7 @@ def add_preset(
         options = form.pick(preset)
         direct = wanted_format(request.headers.get("accept", ""), options.formats)
         pipeline = (options if direct is None else options.with_changes(formats=(direct,))).pipeline()
-        return await _made(making, form, pipeline, direct, companion_of(form, companion))
+        return await _made(making, form, pipeline, direct, companions_of(form, preset.companions))
 
 
 def _add_pipeline(routes: APIRouter) -> None:
@@ -124,11 +126,11 @@ def _add_pipeline(routes: APIRouter) -> None:
         response_model=PictureReply,
         responses={200: {"content": IMAGES}},
     )
-    @takes(PipelineForm)
-    async def run_pipeline(request: Request, form: PipelineForm, making: MakingOf) -> Response:
+    @takes(form_of(PipelineText, PictureForm, name="PipelineForm", companions=_OF_A_PIPELINE))
+    async def run_pipeline(request: Request, form: PictureForm, making: MakingOf) -> Response:
         """Answer as the presets do."""
         try:
-            pipeline = Pipeline.model_validate_json(form.pipeline)
+            pipeline = Pipeline.model_validate_json(form.pick(PipelineText).pipeline)
         except ValidationError as error:
             places = ", ".join(dict.fromkeys(".".join(map(str, item["loc"])) for item in error.errors()))
             raise PipelineError(
@@ -139,8 +141,7 @@ def _add_pipeline(routes: APIRouter) -> None:
         if direct is not None:
             output = pipeline.output.with_changes(formats=(direct,))
             pipeline = pipeline.model_copy(update={"output": output})
-        pictures = {BACKGROUND_IMAGE.role: form.background_image, SWAP_SOURCE.role: form.source}
-        return await _made(making, form, pipeline, direct, pictures)
+        return await _made(making, form, pipeline, direct, companions_of(form, _OF_A_PIPELINE))
 
 
 def _add_detect(routes: APIRouter, form_type: type[FileForm]) -> None:

@@ -29,7 +29,7 @@ from facecraft.pipelines.presets import BACKGROUND_IMAGE, PRESETS, Companion, Pr
 from facecraft.pipelines.report import Report
 from facecraft.progress import CancelToken
 from facecraft.settings import Settings
-from facecraft.studio import Studio
+from facecraft.studio import Picture, Studio
 
 
 def defaults(name: str, settings: Settings) -> Preset:
@@ -38,35 +38,34 @@ def defaults(name: str, settings: Settings) -> Preset:
 
 
 @dataclass(frozen=True, slots=True)
-class CompanionFlag:
-    """The flag for the second picture of a preset; none where it takes none."""
+class CompanionFlags:
+    """One flag for each further picture of a preset."""
 
-    companion: Companion | None
+    companions: tuple[Companion, ...]
 
     @property
     def names_of_flags(self) -> tuple[str, ...]:
-        """The name of its parameter."""
-        return () if self.companion is None else (self.companion.field,)
+        """The names of their parameters."""
+        return tuple(companion.field for companion in self.companions)
 
     def parameters(self) -> list[inspect.Parameter]:
-        """Return its parameter, as Typer reads it."""
-        if self.companion is None:
-            return []
-        required = self.companion.required
-        option = typer.Option(flag(self.companion.field), metavar="FILE", help=self.companion.description)
+        """Return one parameter for each, as Typer reads it."""
         return [
             inspect.Parameter(
-                self.companion.field,
+                each.field,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=inspect.Parameter.empty if required else None,
-                annotation=Annotated[Path if required else Path | None, option],
+                default=inspect.Parameter.empty if each.required else None,
+                annotation=Annotated[
+                    Path if each.required else Path | None,
+                    typer.Option(flag(each.field), metavar="FILE", help=each.description),
+                ],
             )
+            for each in self.companions
         ]
 
-    def build(self, values: dict[str, Any]) -> Path | None:
-        """Return the path that was given."""
-        given: Path | None = next(iter(values.values()), None)
-        return given
+    def build(self, values: dict[str, Any]) -> dict[str, Path]:
+        """Return the paths that were given, by field name."""
+        return {name: path for name, path in values.items() if path is not None}
 
 
 def build(name: str) -> typer.Typer:
@@ -74,8 +73,8 @@ def build(name: str) -> typer.Typer:
     settings = Settings.load()
     application = typer.Typer(add_completion=False, rich_markup_mode="rich")
     options = Flags(defaults(name, settings))
-    companion = CompanionFlag(PRESETS[name].companion)
-    command = with_flags(_make, companion=companion, options=options, settings=Flags(settings, ENGINE_SETTINGS))
+    companions = CompanionFlags(PRESETS[name].companions)
+    command = with_flags(_make, companions=companions, options=options, settings=Flags(settings, ENGINE_SETTINGS))
     application.command(name, help=PRESETS[name].summary + ".")(command)
     return application
 
@@ -90,7 +89,7 @@ def _make(
             "--out", "-o", metavar="OUT", help="A file (its ending is the format), a folder, or - for stdout."
         ),
     ],
-    companion: Path | None,
+    companions: dict[str, Path],
     options: Preset,
     settings: Settings,
     recursive: Recursive = False,
@@ -107,17 +106,17 @@ def _make(
     configure_log(settings, debug=ctx.obj.debug)
     if out == STDIN and as_json:
         raise typer.BadParameter("standard output takes the picture or the report: use --report", param_hint="--json")
-    if companion is not None and options.companion is BACKGROUND_IMAGE:
+    if BACKGROUND_IMAGE.field in companions:
         if _given(ctx, "background") and getattr(options, "background", None) != "image":
             raise typer.BadParameter("contradicts --background", param_hint="--background-image")
         options = options.with_changes(background="image")
     formats = formats_for(out, options.formats, explicit=_given(ctx, "formats"))
     options = options.with_changes(formats=formats)
     selection = select(inputs, settings.file_limits, recursive=recursive, without=None if out == STDIN else Path(out))
-    targets = plan(selection, out, formats, background=companion, report=report)
+    targets = plan(selection, out, formats, besides=tuple(companions.values()), report=report)
     # Pictures side by side use the cores better than threads inside one network.
     with Studio.open(settings, threads=1 if len(selection.sources) > 1 and jobs != 1 else None) as studio:
-        second = None if companion is None else studio.read(existing(companion))
+        further: dict[str, Picture] = {name: studio.read(existing(path)) for name, path in companions.items()}
 
         def work(source: Source, cancel: CancelToken) -> Report | None:
             target = targets[source]
@@ -125,7 +124,7 @@ def _make(
                 return None
             if not overwrite:
                 _refuse_existing(target)
-            result = studio.make(source.picture, options, companion=second, name=source.name, cancel=cancel)
+            result = studio.make(source.picture, options, companions=further, name=source.name, cancel=cancel)
             return target.write(result)
 
         telling = Telling(json=as_json, report=report, paths=out != STDIN)

@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator
 
-from facecraft.errors import ConsentRequiredError, FaceIndexError, InvalidOptionError, NoFaceFoundError
+from facecraft.errors import (
+    ConsentRequiredError,
+    FaceIndexError,
+    InvalidOptionError,
+    NoFaceFoundError,
+    ReferenceNotFoundError,
+)
 from facecraft.faces.face import Face
 from facecraft.faces.search import find_faces
 from facecraft.imaging import codecs
@@ -24,6 +30,8 @@ from facecraft.pipelines.stage import Context, stage
 
 SOURCE = "source"
 """The role of the picture whose face is taken."""
+REFERENCE = "reference"
+"""The role of the picture that shows who is to be replaced."""
 
 
 def _pairs(text: str) -> tuple[tuple[int, int], ...]:
@@ -58,7 +66,7 @@ class SwapOptions(Options):
     """Which faces get the largest face of the source: chosen (those that the face policy means) or all."""
     swap_map: Annotated[str, AfterValidator(_readable)] = ""
     """Which face of the source goes where: pairs source:target, both counted from the left from 0, such as 0:1,1:0.
-    Replaces swap_faces."""
+    Replaces faces and swap_faces, and contradicts a reference picture."""
     swap_strength: Fraction = 1.0
     """How strongly the new face is laid over the old one: 0 not at all, 1 completely."""
     provenance: bool = True
@@ -69,7 +77,11 @@ class SwapOptions(Options):
 def swap(context: Context, options: SwapOptions, models: ModelHub) -> Context:
     """Replaces faces in the picture being made; the identity block then compares each result with its source.
 
-    Raises ConsentRequiredError, InvalidOptionError without a source picture, NoFaceFoundError, FaceIndexError.
+    Who is replaced: the pairs of ``swap_map``, or else the one face that shows the person of the reference picture, or
+    else what ``swap_faces`` says. Those faces are the chosen ones afterwards.
+
+    Raises ConsentRequiredError, InvalidOptionError without a source picture and for a reference beside a map,
+    NoFaceFoundError, FaceIndexError, ReferenceNotFoundError.
     """
     if not options.consent:
         raise ConsentRequiredError
@@ -78,10 +90,15 @@ def swap(context: Context, options: SwapOptions, models: ModelHub) -> Context:
         raise InvalidOptionError("A swap needs a second picture, the source.", hint="Give one (source, --source).")
     swapper = models.swapper(options.swapper)
     embedder = models.embedder(swapper.embedder_id)
-    found = find_faces(picture, [detector.detect for detector in models.detectors()])
-    if not found:
-        raise NoFaceFoundError("No face could be detected in the source picture.")
-    pairs = _plan(context, options, found)
+    reference = context.references.get(REFERENCE)
+    if reference is not None and options.swap_map:
+        raise InvalidOptionError("Both a reference and swap_map say who is replaced.", hint="Give one of them.")
+    found = _faces(picture, models, SOURCE)
+    if reference is not None:
+        target, context = _referred(context, reference, models, embedder)
+        pairs: tuple[tuple[int, int], ...] = ((_largest(found), target),)
+    else:
+        pairs = _plan(context, options, found)
     vectors = embedder.embed(picture, [found[source] for source, _ in pairs])
     canvas = np.array(context.canvas)
     identities = []
@@ -102,16 +119,53 @@ def swap(context: Context, options: SwapOptions, models: ModelHub) -> Context:
         )
     done = context.used("face_swap", swapper.model_id).used("identity", embedder.model_id)
     note = codecs.TRAINED_COMPOSITE if options.provenance else context.provenance
-    return replace(done, pixels=canvas, identity=(*context.identity, *identities), provenance=note)
+    targets = [target for _, target in pairs]
+    kept = [index for index in context.chosen if index in targets]
+    return replace(
+        done,
+        pixels=canvas,
+        # What follows, such as the restoration, is about the faces that were replaced.
+        chosen=tuple(dict.fromkeys([*kept, *targets])),
+        identity=(*context.identity, *identities),
+        provenance=note,
+    )
+
+
+def _faces(picture: Image, models: ModelHub, role: str) -> tuple[Face, ...]:
+    found = find_faces(picture, [detector.detect for detector in models.detectors()])
+    if not found:
+        raise NoFaceFoundError(f"No face could be detected in the {role} picture.")
+    return found
+
+
+def _largest(faces: tuple[Face, ...]) -> int:
+    return max(range(len(faces)), key=lambda index: faces[index].box.area)
+
+
+def _referred(context: Context, reference: Image, models: ModelHub, embedder: NamedEmbedder) -> tuple[int, Context]:
+    """Return the index of the face that is most like the largest one of ``reference``, and the context with remarks."""
+    shown = _faces(reference, models, REFERENCE)
+    if not context.faces:
+        raise NoFaceFoundError
+    wanted = embedder.embed(reference, [shown[_largest(shown)]])[0]
+    similarity = embedder.embed(context.original, context.faces) @ wanted
+    best, threshold = int(similarity.argmax()), limit(embedder.threshold, IdentityGuard.SOFT)
+    if similarity[best] < threshold:
+        raise ReferenceNotFoundError(
+            f"No face of the picture shows the person of the reference: the most alike of {len(context.faces)} has a "
+            f"similarity of {similarity[best]:.2f}, and {threshold:.2f} is needed ({embedder.model_id})."
+        )
+    if len(shown) > 1:
+        context = context.warn(f"The reference picture shows {len(shown)} faces: the largest was looked for.")
+    return best, context
 
 
 def _plan(context: Context, options: SwapOptions, found: tuple[Face, ...]) -> tuple[tuple[int, int], ...]:
     if not options.swap_map:
-        largest = max(range(len(found)), key=lambda index: found[index].box.area)
         targets = range(len(context.faces)) if options.swap_faces is SwapFaces.ALL else context.chosen
         if not targets:
             raise NoFaceFoundError
-        return tuple((largest, target) for target in targets)
+        return tuple((_largest(found), target) for target in targets)
     pairs = _pairs(options.swap_map)
     for source, target in pairs:
         if source >= len(found) or target >= len(context.faces):
