@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from facecraft import errors
-from facecraft.api.problems import STATUS, public_message
+from facecraft.api.problems import STATUS
 from facecraft.errors import FacecraftError, Kind, ModelIntegrityError, StorageAccessError
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id", "hint"}
@@ -52,7 +52,7 @@ def test_every_error_has_a_title_and_a_code() -> None:
     ],
 )
 def test_folders_and_insides_stay_inside(error: FacecraftError) -> None:
-    assert "secret" not in public_message(error)
+    assert "secret" not in error.public_message
 
 
 def test_errors_of_every_path_are_problems(door: object) -> None:

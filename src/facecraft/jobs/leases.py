@@ -1,0 +1,243 @@
+"""`Leases`: what workers do with jobs. Whoever holds the lease of a job may write to it, and nobody else.
+
+A lease runs out unless it is renewed. A worker that dies stops renewing, and the job goes back to the queue; a
+worker that was only slow finds its lease gone at its next write and gives up. So a job is never finished twice,
+and never written to by two workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from facecraft.db.ids import new_id
+from facecraft.db.tables import JOB_ITEMS, JOBS
+from facecraft.db.types import UtcDateTime
+from facecraft.errors import CancelledError, JobAbandonedError, LeaseLostError
+from facecraft.jobs import rows
+from facecraft.jobs.job import Failure, Item, JobState, Lease
+from facecraft.jobs.repository import Also, JobRepository, nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What a worker learns when it renews its leases."""
+
+    lost: frozenset[str]
+    """Tokens of leases that are no longer its own."""
+    unwanted: frozenset[str]
+    """Tokens of leases whose jobs somebody asked to stop."""
+
+
+class Leases:
+    """The workers' side of a :class:`JobRepository`."""
+
+    def __init__(self, jobs: JobRepository, *, seconds: float = 30.0, max_attempts: int = 3) -> None:
+        self._jobs = jobs
+        self._database = jobs.database
+        self._clock = jobs.clock
+        self._time = timedelta(seconds=seconds)
+        self._max_attempts = max_attempts
+        self.seconds = seconds
+
+    def claim(self, queues: Sequence[str], worker_id: str) -> Lease | None:
+        """Take the job that has waited longest in any of ``queues``; None when nothing is due."""
+        now = self._clock()
+        query = (
+            sa.select(JOBS.c.id)
+            .where(JOBS.c.state == JobState.QUEUED.value, JOBS.c.queue.in_(queues), JOBS.c.due_at <= now)
+            .order_by(JOBS.c.due_at, JOBS.c.id)
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            # A look that takes no lock: most looks at a queue find it empty.
+            if connection.execute(query).first() is None:
+                return None
+        with self._database.write() as connection:
+            job_id = connection.execute(query.with_for_update(skip_locked=True)).scalar_one_or_none()
+            return None if job_id is None else self._take(connection, job_id, worker_id, now)
+
+    def claim_one(self, job_id: str, worker_id: str) -> Lease | None:
+        """Take this job; None when it does not wait, is not due, or somebody else has it."""
+        now = self._clock()
+        with self._database.write() as connection:
+            return self._take(connection, job_id, worker_id, now)
+
+    def _take(self, connection: Connection, job_id: str, worker_id: str, now: datetime) -> Lease | None:
+        token = new_id()
+        until = now + self._time
+        values = {
+            "state": JobState.RUNNING.value,
+            "attempt": JOBS.c.attempt + 1,
+            "started_at": sa.func.coalesce(JOBS.c.started_at, sa.literal(now, UtcDateTime())),
+            "lease": token,
+            "lease_until": until,
+            "worker_id": worker_id,
+        }
+        due = (JOBS.c.state == JobState.QUEUED.value, JOBS.c.due_at <= now)
+        row = rows.change(connection, job_id, values, JobState.RUNNING.value, now, where=due)
+        return None if row is None else Lease(rows.job_of(row), token, until)
+
+    def items(self, lease: Lease) -> tuple[Item, ...]:
+        """Return the items of the job."""
+        with self._database.read() as connection:
+            return rows.items_of(connection, lease.job.id)
+
+    def renew(self, leases: Sequence[Lease]) -> Renewal:
+        """Keep ``leases`` for another while, and learn which were lost and which jobs shall stop."""
+        now = self._clock()
+        lost: set[str] = set()
+        unwanted: set[str] = set()
+        with self._database.write() as connection:
+            for lease in leases:
+                row = connection.execute(
+                    JOBS.update().where(*_held(lease)).values(lease_until=now + self._time).returning(JOBS.c.cancel_at)
+                ).one_or_none()
+                if row is None:
+                    lost.add(lease.token)
+                elif row.cancel_at is not None:
+                    unwanted.add(lease.token)
+        return Renewal(frozenset(lost), frozenset(unwanted))
+
+    def unwanted(self, leases: Sequence[Lease]) -> frozenset[str]:
+        """Return the tokens of ``leases`` whose jobs somebody asked to stop."""
+        tokens = [lease.token for lease in leases]
+        query = sa.select(JOBS.c.lease).where(JOBS.c.lease.in_(tokens), JOBS.c.cancel_at.is_not(None))
+        with self._database.read() as connection:
+            return frozenset(connection.execute(query).scalars())
+
+    def tell(self, lease: Lease, fraction: float, stage: str | None) -> None:
+        """Write down how far the job is. Raises LeaseLostError."""
+        with self._database.write() as connection:
+            self._change(connection, lease, {"fraction": fraction, "stage": stage}, "progress")
+
+    def finish_item(
+        self, lease: Lease, item: Item, failure: Failure | None, *, fraction: float, also: Also = nothing
+    ) -> None:
+        """Write down that an item has succeeded, or failed; ``also`` (its artifacts) with it or not at all.
+
+        Raises LeaseLostError; nothing is written then.
+        """
+        now = self._clock()
+        state = JobState.SUCCEEDED if failure is None else JobState.FAILED
+        column = JOBS.c.succeeded if failure is None else JOBS.c.failed
+        with self._database.write() as connection:
+            more = {"item": item.position, "item_state": state.value}
+            self._change(connection, lease, {column.name: column + 1, "fraction": fraction}, "item", more)
+            connection.execute(
+                JOB_ITEMS.update()
+                .where(JOB_ITEMS.c.job_id == lease.job.id, JOB_ITEMS.c.position == item.position)
+                .values(state=state.value, failure=rows.failure_row(failure), finished_at=now)
+            )
+            if failure is None:
+                rows.expire_inputs(connection, [item], now)
+            also(connection)
+
+    def finish(self, lease: Lease, state: JobState, failure: Failure | None = None) -> None:
+        """Write down that the job has ended. Raises LeaseLostError."""
+        now = self._clock()
+        with self._database.write() as connection:
+            self._check(connection, lease)
+            self._jobs.end(connection, lease.job.id, state, failure, now)
+
+    def give_back(self, lease: Lease, *, seconds: float = 0.0, counts: bool = False) -> None:
+        """Put the job into the queue again, due in ``seconds``; the attempt is forgotten unless it ``counts``.
+
+        Raises LeaseLostError.
+        """
+        now = self._clock()
+        with self._database.write() as connection:
+            self._check(connection, lease)
+            self._requeue(connection, lease.job.id, now, now + timedelta(seconds=seconds), counts=counts)
+
+    def may_try_again(self, lease: Lease) -> bool:
+        """Whether the job may be taken up once more."""
+        return lease.job.attempt < self._max_attempts
+
+    def reclaim(self, *, limit: int = 100) -> int:
+        """Take back jobs whose workers were not heard of: into the queue, or failed after the last attempt.
+
+        Returns how many that were. Any number of processes may do this at once.
+        """
+        query = (
+            sa.select(JOBS.c.id, JOBS.c.attempt, JOBS.c.cancel_at)
+            .where(JOBS.c.state == JobState.RUNNING.value, JOBS.c.lease_until < self._clock())
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            if connection.execute(query).first() is None:
+                return 0
+        with self._database.write() as connection:
+            now = self._clock()
+            dead = connection.execute(query.with_for_update(skip_locked=True)).all()
+            for row in dead:
+                if row.cancel_at is not None:
+                    self._jobs.end(connection, row.id, JobState.CANCELLED, Failure.of(CancelledError()), now)
+                elif row.attempt >= self._max_attempts:
+                    error = JobAbandonedError(f"The worker of the job died {row.attempt} times.")
+                    self._jobs.end(connection, row.id, JobState.FAILED, Failure.of(error), now)
+                else:
+                    self._requeue(connection, row.id, now, now, counts=True)
+            return len(dead)
+
+    def unsent(self, older: timedelta, *, limit: int = 500) -> tuple[tuple[str, str], ...]:
+        """Mark due jobs that no broker was told of within ``older`` as told now; return them with their queues.
+
+        A broker may forget: what it was told is only a hint that there is work. Telling twice does no harm.
+        """
+        now = self._clock()
+        due = (
+            JOBS.c.state == JobState.QUEUED.value,
+            JOBS.c.due_at <= now,
+            sa.or_(JOBS.c.sent_at.is_(None), JOBS.c.sent_at < now - older),
+        )
+        query = sa.select(JOBS.c.id, JOBS.c.queue).where(*due).order_by(JOBS.c.due_at, JOBS.c.id).limit(limit)
+        with self._database.read() as connection:
+            if connection.execute(query).first() is None:
+                return ()
+        with self._database.write() as connection:
+            rows_ = connection.execute(query.with_for_update(skip_locked=True))
+            found = tuple((row.id, row.queue) for row in rows_)
+            ids = [job_id for job_id, _ in found]
+            connection.execute(JOBS.update().where(JOBS.c.id.in_(ids)).values(sent_at=now))
+            return found
+
+    def _change(
+        self,
+        connection: Connection,
+        lease: Lease,
+        values: dict[str, object],
+        event: str,
+        more: Mapping[str, object] | None = None,
+    ) -> None:
+        now = self._clock()
+        if rows.change(connection, lease.job.id, values, event, now, where=_held(lease), more=more) is None:
+            raise LeaseLostError
+
+    @staticmethod
+    def _check(connection: Connection, lease: Lease) -> None:
+        if connection.execute(sa.select(JOBS.c.id).where(*_held(lease)).with_for_update()).first() is None:
+            raise LeaseLostError
+
+    @staticmethod
+    def _requeue(connection: Connection, job_id: str, now: datetime, due: datetime, *, counts: bool) -> None:
+        values: dict[str, object] = {
+            "state": JobState.QUEUED.value,
+            "due_at": due,
+            "sent_at": None,
+            "stage": None,
+            "lease": None,
+            "lease_until": None,
+            "worker_id": None,
+        }
+        if not counts:
+            values["attempt"] = JOBS.c.attempt - 1
+        rows.change(connection, job_id, values, JobState.QUEUED.value, now)
+
+
+def _held(lease: Lease) -> tuple[sa.ColumnElement[bool], ...]:
+    return (JOBS.c.id == lease.job.id, JOBS.c.lease == lease.token, JOBS.c.state == JobState.RUNNING.value)

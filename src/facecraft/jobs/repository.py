@@ -1,0 +1,311 @@
+"""`JobRepository`: what callers do with jobs. Every job belongs to an owner, and nobody else sees it.
+
+What workers do with them is in :mod:`facecraft.jobs.leases`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from facecraft.db.database import Database
+from facecraft.db.ids import new_id, parse_id
+from facecraft.db.listing import Listing, check_limit, cut, decode_cursor
+from facecraft.db.tables import BLOBS, JOB_EVENTS, JOB_ITEMS, JOBS
+from facecraft.db.types import Id, UtcDateTime
+from facecraft.errors import BusyError, CancelledError, JobNotFoundError, JobStateError
+from facecraft.jobs import rows
+from facecraft.jobs.job import ENDED, Event, Failure, Item, Job, JobState, NewJob, origins
+
+Also = Callable[[Connection], None]
+"""Something else to write in the same transaction."""
+Told = Callable[[Connection, Job], None]
+"""Whoever writes down, in the same transaction, that a job has ended: exactly once for each end."""
+
+
+def nobody(connection: Connection, job: Job) -> None:
+    """Tell nobody: the null form of :data:`Told`."""
+
+
+def nothing(connection: Connection) -> None:
+    """Write nothing else: the null form of :data:`Also`."""
+
+
+def utc_now() -> datetime:
+    """Return this moment."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How much waits in a queue."""
+
+    queue: str
+    waiting: int
+    oldest: datetime | None
+    """Since when its oldest job could have been started."""
+
+
+class JobRepository:
+    """Jobs in a database. Safe to use from several threads and processes."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        queue_limit: int = 10_000,
+        retention: timedelta | None = None,
+        told: Told = nobody,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """``retention`` is how long a job is kept after its end (None: for ever)."""
+        self.database = database
+        self.retention = retention
+        self.told = told
+        self.clock = clock
+        self._queue_limit = queue_limit
+
+    def add(self, new: NewJob, *, job_id: str | None = None, also: Also = nothing) -> Job:
+        """Put a job into its queue and return it; ``also`` is written with it or not at all.
+
+        Raises BusyError when the queue is full, StorageError.
+        """
+        now = self.clock()
+        identity = job_id or new_id()
+        with self.database.write() as connection:
+            waiting = sa.select(JOBS.c.id).where(JOBS.c.state == JobState.QUEUED.value).limit(self._queue_limit)
+            count = connection.execute(sa.select(sa.func.count()).select_from(waiting.subquery())).scalar_one()
+            if count >= self._queue_limit:
+                raise BusyError("The queue of jobs is full.")
+            also(connection)
+            rows.insert(connection, identity, new, JobState.QUEUED, now)
+            return _one(connection, identity)
+
+    def record(self, new: NewJob, *, job_id: str, also: Also = nothing) -> Job:
+        """Write down a job that was done while its caller waited. Raises StorageError."""
+        now = self.clock()
+        with self.database.write() as connection:
+            rows.insert(connection, job_id, new, JobState.SUCCEEDED, now)
+            also(connection)
+            connection.execute(JOBS.update().where(JOBS.c.id == job_id).values(expires_at=self.expiry(now)))
+            return _one(connection, job_id)
+
+    def expiry(self, ended: datetime) -> datetime | None:
+        """Return when a job that ended then is forgotten."""
+        return None if self.retention is None else ended + self.retention
+
+    def get(self, owner: str | None, job_id: str) -> Job:
+        """Return a job of ``owner``. Raises JobNotFoundError."""
+        with self.database.read() as connection:
+            return _own(connection, owner, job_id)
+
+    def items(self, owner: str | None, job_id: str) -> tuple[Item, ...]:
+        """Return the items of a job of ``owner``. Raises JobNotFoundError."""
+        with self.database.read() as connection:
+            return rows.items_of(connection, _own(connection, owner, job_id).id)
+
+    def position(self, job: Job) -> int | None:
+        """Return how many jobs are taken up before ``job`` and itself: 1 is next; None when it does not wait."""
+        if job.state is not JobState.QUEUED:
+            return None
+        ahead = sa.select(sa.func.count()).where(
+            JOBS.c.state == JobState.QUEUED.value,
+            JOBS.c.queue == job.queue,
+            sa.tuple_(JOBS.c.due_at, JOBS.c.id)
+            < sa.tuple_(sa.literal(job.due_at, UtcDateTime()), sa.literal(job.id, Id)),
+        )
+        with self.database.read() as connection:
+            return int(connection.execute(ahead).scalar_one()) + 1
+
+    def list(
+        self,
+        owner: str | None,
+        *,
+        states: Sequence[JobState] = (),
+        name: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Listing[Job]:
+        """Return a page of the jobs of ``owner``, newest first. Raises InvalidOptionError."""
+        query = sa.select(JOBS).where(JOBS.c.owner == owner).order_by(JOBS.c.id.desc()).limit(check_limit(limit) + 1)
+        if cursor is not None:
+            query = query.where(JOBS.c.id < decode_cursor(cursor))
+        if states:
+            query = query.where(JOBS.c.state.in_([state.value for state in states]))
+        if name is not None:
+            query = query.where(JOBS.c.name == name)
+        with self.database.read() as connection:
+            found = connection.execute(query).all()
+        return cut(found, limit, rows.job_of, lambda row: str(row.id))
+
+    def events(self, job_id: str, *, after: int = 0, limit: int = 500) -> tuple[Event, ...]:
+        """Return what happened to a job after the event of that number, oldest first."""
+        query = (
+            sa.select(JOB_EVENTS)
+            .where(JOB_EVENTS.c.job_id == job_id, JOB_EVENTS.c.number > after)
+            .order_by(JOB_EVENTS.c.number)
+            .limit(limit)
+        )
+        with self.database.read() as connection:
+            return tuple(rows.event_of(row) for row in connection.execute(query))
+
+    def event_counts(self, job_ids: Sequence[str]) -> dict[str, int]:
+        """Return the number of the newest event of each of these jobs; those that are gone are not in it."""
+        found: dict[str, int] = {}
+        with self.database.read() as connection:
+            for start in range(0, len(job_ids), 500):
+                part = job_ids[start : start + 500]
+                query = sa.select(JOBS.c.id, JOBS.c.event_count).where(JOBS.c.id.in_(part))
+                found.update({row.id: row.event_count for row in connection.execute(query)})
+        return found
+
+    def cancel(self, owner: str | None, job_id: str) -> Job:
+        """Stop a job: at once when it waits, at the next stage or tile when it runs.
+
+        Raises JobNotFoundError, and JobStateError when it has ended.
+        """
+        now = self.clock()
+        with self.database.write() as connection:
+            job = _own(connection, owner, job_id, lock=True)
+            if job.state is JobState.QUEUED:
+                self.end(connection, job.id, JobState.CANCELLED, Failure.of(CancelledError()), now)
+            elif job.state is not JobState.RUNNING:
+                raise JobStateError(f"The job has {job.state.value} and cannot be cancelled any more.")
+            elif job.cancel_at is None:
+                rows.change(connection, job.id, {"cancel_at": now}, "cancelling", now)
+            return _one(connection, job.id)
+
+    def retry(self, owner: str | None, job_id: str) -> Job:
+        """Put a failed or cancelled job into the queue again; items that succeeded are not done twice.
+
+        Raises JobNotFoundError, and JobStateError for a job in another state.
+        """
+        now = self.clock()
+        with self.database.write() as connection:
+            job = _own(connection, owner, job_id, lock=True)
+            if job.state not in origins(JobState.QUEUED) or not job.ended:
+                raise JobStateError(
+                    f"Only a failed or cancelled job can be tried again; this one is {job.state.value}."
+                )
+            connection.execute(
+                JOB_ITEMS.update()
+                .where(JOB_ITEMS.c.job_id == job.id, JOB_ITEMS.c.state != JobState.SUCCEEDED.value)
+                .values(state=JobState.QUEUED.value, failure=sa.null(), finished_at=None)
+            )
+            rows.expire_inputs(connection, _undone(connection, job.id), None)
+            values = {
+                "state": JobState.QUEUED.value,
+                "attempt": 0,
+                "failure": sa.null(),
+                "failed": 0,
+                "stage": None,
+                "due_at": now,
+                "sent_at": None,
+                "finished_at": None,
+                "expires_at": None,
+                "cancel_at": None,
+            }
+            rows.change(connection, job.id, values, JobState.QUEUED.value, now)
+            return _one(connection, job.id)
+
+    def delete(self, owner: str | None, job_id: str) -> tuple[str, ...]:
+        """Forget a job that does not run; return the blobs whose bytes are to be deleted now.
+
+        Raises JobNotFoundError, and JobStateError for a job that runs.
+        """
+        now = self.clock()
+        with self.database.write() as connection:
+            job = _own(connection, owner, job_id, lock=True)
+            if job.state is JobState.RUNNING:
+                raise JobStateError("A running job cannot be deleted.", hint="Cancel it first.")
+            return _forget(connection, job.id, now)
+
+    def sweep(self, *, limit: int = 200) -> tuple[str, ...]:
+        """Forget jobs whose time is over, ``limit`` of them at most; return the blobs to delete. Never a running one."""
+        now = self.clock()
+        query = (
+            sa.select(JOBS.c.id)
+            .where(JOBS.c.expires_at < now, JOBS.c.state.in_([state.value for state in ENDED]))
+            .limit(limit)
+        )
+        with self.database.read() as connection:
+            due = connection.execute(query).scalars().all()
+        blobs: list[str] = []
+        for job_id in due:
+            with self.database.write() as connection:
+                blobs += _forget(connection, job_id, now)
+        return tuple(blobs)
+
+    def depths(self) -> tuple[Depth, ...]:
+        """Return how much waits in each queue that is not empty."""
+        query = (
+            sa.select(JOBS.c.queue, sa.func.count().label("waiting"), sa.func.min(JOBS.c.due_at).label("oldest"))
+            .where(JOBS.c.state == JobState.QUEUED.value)
+            .group_by(JOBS.c.queue)
+        )
+        with self.database.read() as connection:
+            return tuple(Depth(row.queue, row.waiting, row.oldest) for row in connection.execute(query))
+
+    def counts(self) -> dict[JobState, int]:
+        """Return how many jobs are in each state."""
+        query = sa.select(JOBS.c.state, sa.func.count().label("number")).group_by(JOBS.c.state)
+        with self.database.read() as connection:
+            found = {JobState(row.state): row.number for row in connection.execute(query)}
+        return {state: found.get(state, 0) for state in JobState}
+
+    def end(self, connection: Connection, job_id: str, state: JobState, failure: Failure | None, now: datetime) -> None:
+        """Write down that a job has ended, tell whoever is told, and let its uploads go."""
+        expiry = self.expiry(now)
+        undone = _undone(connection, job_id)
+        values = {
+            "state": state.value,
+            "failure": rows.failure_row(failure),
+            "stage": None,
+            "finished_at": now,
+            "expires_at": expiry,
+            "cancel_at": None,
+            "lease": None,
+            "lease_until": None,
+            "worker_id": None,
+            **({"fraction": 1.0} if state is JobState.SUCCEEDED else {}),
+        }
+        allowed = JOBS.c.state.in_([origin.value for origin in origins(state)])
+        row = rows.change(connection, job_id, values, state.value, now, where=[allowed])
+        if row is None:
+            raise JobStateError
+        # Whoever may try it again needs the pictures that were not finished.
+        rows.expire_inputs(connection, undone, now if state is JobState.SUCCEEDED else expiry)
+        self.told(connection, rows.job_of(row))
+
+
+def _own(connection: Connection, owner: str | None, job_id: str, *, lock: bool = False) -> Job:
+    identity = parse_id(job_id)
+    query = sa.select(JOBS).where(JOBS.c.id == identity, JOBS.c.owner == owner)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none() if identity else None
+    if row is None:
+        raise JobNotFoundError
+    return rows.job_of(row)
+
+
+def _one(connection: Connection, job_id: str) -> Job:
+    return rows.job_of(connection.execute(sa.select(JOBS).where(JOBS.c.id == job_id)).one())
+
+
+def _undone(connection: Connection, job_id: str) -> tuple[Item, ...]:
+    return tuple(item for item in rows.items_of(connection, job_id) if item.state is not JobState.SUCCEEDED)
+
+
+def _forget(connection: Connection, job_id: str, now: datetime) -> tuple[str, ...]:
+    """Delete the rows of a job; its blobs expire now, and lose it."""
+    rows.expire_inputs(connection, rows.items_of(connection, job_id), now)
+    connection.execute(BLOBS.update().where(BLOBS.c.job_id == job_id).values(expires_at=now))
+    made = connection.execute(sa.select(BLOBS.c.id).where(BLOBS.c.job_id == job_id)).scalars().all()
+    sent = [
+        given.blob_id for item in rows.items_of(connection, job_id) for given in item.inputs.values() if given.temporary
+    ]
+    connection.execute(JOBS.delete().where(JOBS.c.id == job_id))
+    return (*made, *sent)

@@ -1,0 +1,401 @@
+"""What the rows of jobs promise to callers and to workers, shown on SQLite and on a real Postgres."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from facecraft.db.database import Database
+from facecraft.db.tables import BLOBS, JOBS
+from facecraft.errors import BusyError, JobNotFoundError, JobStateError, LeaseLostError, NoFaceFoundError
+from facecraft.jobs.job import ENDED, TRANSITIONS, Failure, Input, Item, Job, JobState, NewJob
+from facecraft.jobs.leases import Leases
+from facecraft.jobs.repository import JobRepository
+from facecraft.jobs.tasks import GPU, FacesTask, PipelineTask
+from facecraft.pipelines.presets import CutoutPresetOptions
+from facecraft.pipelines.recognition import EmbedOptions
+
+WORKER = str(uuid.uuid4())
+HOUR = timedelta(hours=1)
+
+
+class Clock:
+    """A clock that a test turns."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def turn(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    with Database.open(database_url) as opened:
+        opened.migrate()
+        yield opened
+
+
+@pytest.fixture
+def ended() -> list[tuple[str, JobState]]:
+    return []
+
+
+@pytest.fixture
+def jobs(database: Database, clock: Clock, ended: list[tuple[str, JobState]]) -> JobRepository:
+    def told(_: Connection, job: Job) -> None:
+        ended.append((job.id, job.state))
+
+    return JobRepository(database, queue_limit=100, retention=HOUR, told=told, clock=clock)
+
+
+@pytest.fixture
+def leases(jobs: JobRepository) -> Leases:
+    return Leases(jobs, seconds=30, max_attempts=2)
+
+
+def blob(database: Database, clock: Clock) -> str:
+    identity = str(uuid.uuid4())
+    with database.write() as connection:
+        connection.execute(
+            BLOBS.insert().values(
+                id=identity, key=f"blobs/{identity}", media_type="image/jpeg", bytes=3, created_at=clock()
+            )
+        )
+    return identity
+
+
+def new(database: Database, clock: Clock, items: int = 1, owner: str | None = None) -> NewJob:
+    return NewJob(
+        owner,
+        PipelineTask(name="cutout", pipeline=CutoutPresetOptions(fill="red").pipeline()),
+        tuple(
+            Item(position, f"{position}.jpg", {"picture": Input(blob(database, clock), temporary=True)})
+            for position in range(items)
+        ),
+    )
+
+
+def expiry_of(database: Database, item: Item) -> datetime | None:
+    with database.read() as connection:
+        query = sa.select(BLOBS.c.expires_at).where(BLOBS.c.id == item.inputs["picture"].blob_id)
+        moment: datetime | None = connection.execute(query).scalar_one()
+        return moment
+
+
+def types(jobs: JobRepository, job: Job) -> list[str]:
+    return [event.type for event in jobs.events(job.id)]
+
+
+def test_a_job_comes_back_as_it_was_sent(database: Database, jobs: JobRepository, clock: Clock) -> None:
+    wanted = new(database, clock, 2, "ada")
+    job = jobs.add(wanted)
+    assert jobs.get("ada", job.id) == job
+    assert (job.state, job.fraction, job.attempt, job.total, job.queue) == (JobState.QUEUED, 0.0, 0, 2, GPU)
+    assert job.task == wanted.task
+    assert jobs.items("ada", job.id) == wanted.items
+    assert job.created_at == clock()
+
+
+def test_another_kind_of_task_keeps_its_options(database: Database, jobs: JobRepository, clock: Clock) -> None:
+    task = FacesTask(name="embeddings", options=EmbedOptions(embedder="sface"))
+    job = jobs.add(NewJob(None, task, new(database, clock).items))
+    assert jobs.get(None, job.id).task == task
+
+
+@pytest.mark.parametrize("stranger", [None, "eve"])
+def test_a_stranger_finds_nothing(database: Database, jobs: JobRepository, clock: Clock, stranger: str | None) -> None:
+    job = jobs.add(new(database, clock, owner="ada"))
+    for call in (jobs.get, jobs.items, jobs.cancel, jobs.retry, jobs.delete):
+        with pytest.raises(JobNotFoundError):
+            call(stranger, job.id)
+    assert jobs.list(stranger).items == ()
+    assert jobs.get("ada", job.id) == job
+
+
+@pytest.mark.parametrize("identity", ["", "x", "../etc", "0" * 400, str(uuid.uuid4()), str(uuid.uuid4()).upper()])
+def test_what_is_no_job_is_not_found(jobs: JobRepository, identity: str) -> None:
+    with pytest.raises(JobNotFoundError):
+        jobs.get(None, identity)
+
+
+def test_jobs_are_taken_in_the_order_in_which_they_came(
+    database: Database, jobs: JobRepository, leases: Leases, clock: Clock
+) -> None:
+    sent = [jobs.add(new(database, clock)) for _ in range(3)]
+    assert [jobs.position(job) for job in sent] == [1, 2, 3]
+    first = leases.claim([GPU], WORKER)
+    assert first is not None
+    assert first.job.id == sent[0].id
+    assert (first.job.state, first.job.attempt, first.job.started_at) == (JobState.RUNNING, 1, clock())
+    assert [jobs.position(jobs.get(None, job.id)) for job in sent] == [None, 1, 2]
+    assert leases.claim(["render"], WORKER) is None
+
+
+def test_workers_that_ask_at_once_never_get_the_same_job(
+    database: Database, jobs: JobRepository, leases: Leases, clock: Clock
+) -> None:
+    sent = {jobs.add(new(database, clock)).id for _ in range(40)}
+
+    def work(_: int) -> list[str]:
+        mine = []
+        for _ in range(41):
+            lease = leases.claim([GPU], WORKER)
+            if lease is None and not jobs.depths():
+                break
+            if lease is not None:
+                leases.finish(lease, JobState.SUCCEEDED)
+                mine.append(lease.job.id)
+        return mine
+
+    with ThreadPoolExecutor(6) as threads:
+        done = [job for mine in threads.map(work, range(6)) for job in mine]
+    assert sorted(done) == sorted(sent)
+    assert jobs.counts()[JobState.SUCCEEDED] == 40
+
+
+def test_a_run_from_start_to_end(
+    database: Database, jobs: JobRepository, leases: Leases, clock: Clock, ended: list[tuple[str, JobState]]
+) -> None:
+    job = jobs.add(new(database, clock, 2))
+    items = jobs.items(None, job.id)
+    lease = leases.claim([GPU], WORKER)
+    assert lease is not None
+    leases.tell(lease, 0.25, "cutout")
+    assert jobs.get(None, job.id).stage == "cutout"
+    leases.finish_item(lease, items[0], None, fraction=0.5)
+    assert expiry_of(database, items[0]) == clock()
+    assert expiry_of(database, items[1]) is None
+    leases.finish_item(lease, items[1], Failure.of(NoFaceFoundError()), fraction=1.0)
+    leases.finish(lease, JobState.SUCCEEDED)
+    done = jobs.get(None, job.id)
+    assert (done.state, done.succeeded, done.failed, done.fraction) == (JobState.SUCCEEDED, 1, 1, 1.0)
+    assert done.expires_at == clock() + HOUR
+    assert [item.state for item in jobs.items(None, job.id)] == [JobState.SUCCEEDED, JobState.FAILED]
+    failure = jobs.items(None, job.id)[1].failure
+    assert failure is not None
+    assert failure.code == "no_face_detected"
+    assert types(jobs, job) == ["queued", "running", "progress", "item", "item", "succeeded"]
+    assert [event.number for event in jobs.events(job.id)] == [1, 2, 3, 4, 5, 6]
+    assert [event.number for event in jobs.events(job.id, after=4)] == [5, 6]
+    assert jobs.event_counts([job.id, str(uuid.uuid4())]) == {job.id: 6}
+    assert ended == [(job.id, JobState.SUCCEEDED)]
+
+
+def test_artifacts_are_written_with_their_item_or_not_at_all(
+    database: Database, jobs: JobRepository, leases: Leases, clock: Clock
+) -> None:
+    job = jobs.add(new(database, clock))
+    (item,) = jobs.items(None, job.id)
+    lease = leases.claim([GPU], WORKER)
+    assert lease is not None
+
+    def broken(connection: Connection) -> None:
+        connection.execute(JOBS.update().values(stage="never seen"))
+        raise NoFaceFoundError
+
+    with pytest.raises(NoFaceFoundError):
+        leases.finish_item(lease, item, None, fraction=1.0, also=broken)
+    seen = jobs.get(None, job.id)
+    assert (seen.stage, seen.succeeded) == (None, 0)
+    assert types(jobs, job) == ["queued", "running"]
+
+
+def test_a_dead_worker_loses_its_job_and_the_last_attempt_fails(
+    database: Database, jobs: JobRepository, leases: Leases, clock: Clock, ended: list[tuple[str, JobState]]
+) -> None:
+    job = jobs.add(new(database, clock))
+    first = leases.claim([GPU], WORKER)
+    assert first is not None
+    clock.turn(29)
+    assert leases.reclaim() == 0
+    assert leases.renew([first]).lost == frozenset()
+    clock.turn(29)
+    assert leases.reclaim() == 0
+    clock.turn(2)
+    assert leases.reclaim() == 1
+    second = leases.claim([GPU], WORKER)
+    assert second is not None
+    assert second.job.attempt == 2
+    (item,) = jobs.items(None, job.id)
+    for write in (
+        lambda: leases.tell(first, 0.5, "x"),
+        lambda: leases.finish_item(first, item, None, fraction=1.0),
+        lambda: leases.finish(first, JobState.SUCCEEDED),
+        lambda: leases.give_back(first),
+    ):
+        with pytest.raises(LeaseLostError):
+            write()
+    assert leases.renew([first, second]).lost == {first.token}
+    clock.turn(31)
+    assert leases.reclaim() == 1
+    gone = jobs.get(None, job.id)
+    assert gone.state is JobState.FAILED
+    assert gone.failure is not None
+    assert gone.failure.code == "worker_lost"
+    assert ended == [(job.id, JobState.FAILED)]
+    assert leases.reclaim() == 0
+
+
+def test_what_is_given_back_waits_and_keeps_its_attempts(
+    database: Database, jobs: JobRepository, leases: Leases, clock: Clock
+) -> None:
+    jobs.add(new(database, clock))
+    lease = leases.claim([GPU], WORKER)
+    assert lease is not None
+    leases.give_back(lease, seconds=10)
+    assert leases.claim([GPU], WORKER) is None
+    clock.turn(11)
+    again = leases.claim([GPU], WORKER)
+    assert again is not None
+    assert again.job.attempt == 1
+    assert leases.may_try_again(again)
+    leases.give_back(again, counts=True)
+    last = leases.claim([GPU], WORKER)
+    assert last is not None
+    assert last.job.attempt == 2
+    assert not leases.may_try_again(last)
+
+
+def test_cancelling(
+    database: Database, jobs: JobRepository, leases: Leases, clock: Clock, ended: list[tuple[str, JobState]]
+) -> None:
+    waits, runs = jobs.add(new(database, clock)), jobs.add(new(database, clock))
+    assert jobs.cancel(None, waits.id).state is JobState.CANCELLED
+    lease = leases.claim([GPU], WORKER)
+    assert lease is not None
+    assert lease.job.id == runs.id
+    assert leases.unwanted([lease]) == frozenset()
+    assert jobs.cancel(None, runs.id).state is JobState.RUNNING
+    assert jobs.cancel(None, runs.id).cancel_at == clock()  # a second wish changes nothing
+    assert leases.unwanted([lease]) == leases.renew([lease]).unwanted == {lease.token}
+    clock.turn(100)
+    assert leases.reclaim() == 1  # its worker died before it stopped
+    assert jobs.get(None, runs.id).state is JobState.CANCELLED
+    with pytest.raises(JobStateError):
+        jobs.cancel(None, runs.id)
+    assert ended == [(waits.id, JobState.CANCELLED), (runs.id, JobState.CANCELLED)]
+
+
+def test_trying_again_does_only_what_is_left(
+    database: Database, jobs: JobRepository, leases: Leases, clock: Clock
+) -> None:
+    job = jobs.add(new(database, clock, 2))
+    items = jobs.items(None, job.id)
+    with pytest.raises(JobStateError):
+        jobs.retry(None, job.id)
+    lease = leases.claim([GPU], WORKER)
+    assert lease is not None
+    leases.finish_item(lease, items[0], None, fraction=0.5)
+    leases.finish_item(lease, items[1], Failure("x", "y"), fraction=1.0)
+    leases.finish(lease, JobState.FAILED, Failure("x", "y"))
+    assert expiry_of(database, items[1]) == clock() + HOUR
+    again = jobs.retry(None, job.id)
+    assert (again.state, again.attempt, again.failure, again.failed, again.succeeded) == (
+        JobState.QUEUED, 0, None, 0, 1,
+    )  # fmt: skip
+    assert again.expires_at is None
+    assert expiry_of(database, items[1]) is None
+    assert [item.state for item in jobs.items(None, job.id)] == [JobState.SUCCEEDED, JobState.QUEUED]
+    assert leases.claim([GPU], WORKER) is not None
+
+
+def test_deleting_and_forgetting(database: Database, jobs: JobRepository, leases: Leases, clock: Clock) -> None:
+    waits = jobs.add(new(database, clock))
+    (item,) = jobs.items(None, waits.id)
+    assert jobs.delete(None, waits.id) == (item.inputs["picture"].blob_id,)
+    assert expiry_of(database, item) == clock()
+    with pytest.raises(JobNotFoundError):
+        jobs.get(None, waits.id)
+    assert jobs.events(waits.id) == ()
+    done = jobs.add(new(database, clock))
+    lease = leases.claim([GPU], WORKER)
+    assert lease is not None
+    with pytest.raises(JobStateError):
+        jobs.delete(None, done.id)
+    made = blob(database, clock)
+
+    def keep(connection: Connection) -> None:
+        connection.execute(BLOBS.update().where(BLOBS.c.id == made).values(job_id=done.id, position=0))
+
+    leases.finish_item(lease, jobs.items(None, done.id)[0], None, fraction=1.0, also=keep)
+    leases.finish(lease, JobState.SUCCEEDED)
+    assert jobs.sweep() == ()
+    clock.turn(3601)
+    assert made in jobs.sweep()
+    with pytest.raises(JobNotFoundError):
+        jobs.get(None, done.id)
+
+
+def test_lists_go_from_new_to_old_and_can_be_filtered(
+    database: Database, jobs: JobRepository, leases: Leases, clock: Clock
+) -> None:
+    sent = [jobs.add(new(database, clock)) for _ in range(5)]
+    leases.claim([GPU], WORKER)
+    seen: list[str] = []
+    cursor = None
+    for _ in range(3):
+        page = jobs.list(None, cursor=cursor, limit=2)
+        seen += [job.id for job in page.items]
+        cursor = page.cursor
+    assert seen == [job.id for job in reversed(sent)]
+    assert cursor is None
+    assert [job.id for job in jobs.list(None, states=[JobState.RUNNING]).items] == [sent[0].id]
+    assert len(jobs.list(None, name="cutout").items) == 5
+    assert jobs.list(None, name="portrait").items == ()
+
+
+def test_a_full_queue_says_so(database: Database, clock: Clock) -> None:
+    jobs = JobRepository(database, queue_limit=2, clock=clock)
+    for _ in range(2):
+        jobs.add(new(database, clock))
+    with pytest.raises(BusyError):
+        jobs.add(new(database, clock))
+    (depth,) = jobs.depths()
+    assert (depth.queue, depth.waiting, depth.oldest) == (GPU, 2, clock())
+
+
+def test_a_finished_job_is_recorded_at_once(database: Database, jobs: JobRepository, clock: Clock) -> None:
+    identity = str(uuid.uuid4())
+    job = jobs.record(new(database, clock), job_id=identity)
+    assert (job.id, job.state, job.fraction, job.succeeded) == (identity, JobState.SUCCEEDED, 1.0, 1)
+    assert job.expires_at == clock() + HOUR
+    assert [item.state for item in jobs.items(None, identity)] == [JobState.SUCCEEDED]
+
+
+def test_what_a_broker_was_not_told_is_told_once(
+    database: Database, jobs: JobRepository, leases: Leases, clock: Clock
+) -> None:
+    job = jobs.add(new(database, clock))
+    minute = timedelta(minutes=1)
+    assert leases.unsent(minute) == ((job.id, GPU),)
+    assert leases.unsent(minute) == ()
+    clock.turn(61)
+    assert leases.unsent(minute) == ((job.id, GPU),)
+    lease = leases.claim_one(job.id, WORKER)
+    assert lease is not None
+    assert leases.claim_one(job.id, WORKER) is None
+    clock.turn(61)
+    assert leases.unsent(minute) == ()
+    leases.give_back(lease)
+    assert leases.unsent(minute) == ((job.id, GPU),)
+
+
+def test_the_table_of_transitions_is_what_the_rows_do() -> None:
+    assert set(TRANSITIONS) == set(JobState)
+    assert TRANSITIONS[JobState.SUCCEEDED] == frozenset()
+    assert all(TRANSITIONS[state] <= {JobState.QUEUED} for state in ENDED)
