@@ -15,7 +15,7 @@ def error_tree(kind: type[FacecraftError], depth: int = 0) -> Iterator[tuple[typ
     """Yield ``kind`` and what inherits from it, in the order of their declaration."""
     yield kind, depth
     for child in kind.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__module__.startswith(f"{errors.__name__}."):
             yield from error_tree(child, depth + 1)
 
 

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facecraft import telemetry
-from facecraft.errors import CancelledError, FacecraftError, Kind, ModelInstallingError
+from facecraft.errors import CancelledError, FacecraftError, IdempotencyInProgressError, Kind, ModelInstallingError
 from facecraft.imaging.codecs import OutputFormat
 
 log = telemetry.logger("api")
@@ -45,6 +45,11 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
 INSTALL_SECONDS = 10
 """When to ask again for a model that is being installed."""
+RETRY_AFTER: Mapping[type[FacecraftError], int] = {
+    ModelInstallingError: INSTALL_SECONDS,
+    IdempotencyInProgressError: RETRY_AFTER_SECONDS,
+}
+"""When to ask again after errors of which their status does not say it already."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
 _OWN_FILES = (
@@ -109,7 +114,8 @@ def answer(
     if status >= 500 and not quiet:
         log.warning("%s: %s", error.code, error.message, extra={"detail": error.detail})
     title, message, hint = error.title, error.public_message, error.public_hint
-    headers = {"Retry-After": str(INSTALL_SECONDS)} if isinstance(error, ModelInstallingError) else None
+    seconds = next((wait for kind, wait in RETRY_AFTER.items() if isinstance(error, kind)), None)
+    headers = None if seconds is None else {"Retry-After": str(seconds)}
     return _problem(scope, status, error.code, title, message, hint=hint, headers=headers, extra=extra)
 
 

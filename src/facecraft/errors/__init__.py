@@ -1,0 +1,207 @@
+"""Every exception Facecraft raises, as one tree.
+
+An error carries a stable ``code`` (part of the public contract: clients branch on it), a :class:`Kind`
+(what sort of trouble it is, never an HTTP status or an exit code: those are chosen at the doors), a message
+for the person, a ``hint`` that names the next step, and a ``detail`` for the log that never leaves the process.
+
+    FacecraftError
+    ├── InputError            the caller's picture or options cannot be used
+    │   ├── ImageDecodeError · UnsupportedFormatError · ImageTooLargeError · UploadTooLargeError
+    │   ├── EmptyInputError · InputNotFoundError · FormExpectedError · TooManyFilesError · InvalidOptionError
+    │   ├── NoFaceFoundError · FaceIndexError · AmbiguousFaceError · ReferenceNotFoundError
+    │   └── ConsentRequiredError · SwapDisabledError · AddressRefusedError
+    ├── ModelError            a network is not usable here
+    │   ├── UnknownModelError · ModelNotInstalledError · ModelInstallingError · LicenseNotAcceptedError
+    │   └── ModelDownloadError · ModelIntegrityError · ModelLoadError · OfflineError · ModelNotInstallableError
+    ├── InferenceError        a network was loaded and could not run
+    │   └── ProviderUnavailableError · RuntimeMissingError · DeviceMemoryError
+    ├── PipelineError         a pipeline is not well formed
+    ├── GalleryError          enrolled people
+    │   └── GalleryNotFoundError · PersonNotFoundError · EnrolledFaceNotFoundError · EmbeddingMismatchError
+    ├── JobError              work that outlives a request
+    │   ├── JobNotFoundError · JobStateError · JobAbandonedError · LeaseLostError · ArtifactNotFoundError
+    │   └── BusyError · CancelledError · DeadlineError
+    ├── WebhookError          addresses that are told when jobs end
+    │   ├── WebhookNotFoundError · DeliveryNotFoundError · WebhookDisabledError
+    │   └── TooManyWebhooksError · WebhooksOffError
+    ├── IdempotencyError      requests that are sent again with their key
+    │   └── IdempotencyKeyError · IdempotencyMismatchError · IdempotencyInProgressError
+    ├── StorageError          bytes could not be kept or fetched
+    │   └── StorageFullError · StorageAccessError
+    ├── AuthError             who is calling
+    │   ├── UnauthenticatedError · InvalidCredentialsError · TokenInvalidError · ResetTokenError
+    │   ├── ForbiddenError · ScopeMissingError · AccountDisabledError · SignupDisabledError
+    │   ├── EmailTakenError · UserNotFoundError · ApiKeyNotFoundError · SessionNotFoundError
+    │   └── RateLimitedError · MailError
+    └── ConfigurationError    the settings contradict each other or the machine
+"""
+
+from facecraft.errors.callers import (
+    AccountDisabledError,
+    ApiKeyNotFoundError,
+    AuthError,
+    EmailTakenError,
+    ForbiddenError,
+    InvalidCredentialsError,
+    MailError,
+    RateLimitedError,
+    ResetTokenError,
+    ScopeMissingError,
+    SessionNotFoundError,
+    SignupDisabledError,
+    TokenInvalidError,
+    UnauthenticatedError,
+    UserNotFoundError,
+)
+from facecraft.errors.error import (
+    FacecraftError,
+    Kind,
+)
+from facecraft.errors.inputs import (
+    AddressRefusedError,
+    AmbiguousFaceError,
+    ConsentRequiredError,
+    EmptyInputError,
+    FaceIndexError,
+    FormExpectedError,
+    ImageDecodeError,
+    ImageTooLargeError,
+    InputError,
+    InputNotFoundError,
+    InvalidOptionError,
+    NoFaceFoundError,
+    ReferenceNotFoundError,
+    SwapDisabledError,
+    TooManyFilesError,
+    UnsupportedFormatError,
+    UploadTooLargeError,
+)
+from facecraft.errors.networks import (
+    DeviceMemoryError,
+    InferenceError,
+    LicenseNotAcceptedError,
+    ModelDownloadError,
+    ModelError,
+    ModelInstallingError,
+    ModelIntegrityError,
+    ModelLoadError,
+    ModelNotInstallableError,
+    ModelNotInstalledError,
+    OfflineError,
+    ProviderUnavailableError,
+    RuntimeMissingError,
+    UnknownModelError,
+)
+from facecraft.errors.surroundings import (
+    ConfigurationError,
+    StorageAccessError,
+    StorageError,
+    StorageFullError,
+)
+from facecraft.errors.work import (
+    ArtifactNotFoundError,
+    BusyError,
+    CancelledError,
+    DeadlineError,
+    DeliveryNotFoundError,
+    EmbeddingMismatchError,
+    EnrolledFaceNotFoundError,
+    GalleryError,
+    GalleryNotFoundError,
+    IdempotencyError,
+    IdempotencyInProgressError,
+    IdempotencyKeyError,
+    IdempotencyMismatchError,
+    JobAbandonedError,
+    JobError,
+    JobNotFoundError,
+    JobStateError,
+    LeaseLostError,
+    PersonNotFoundError,
+    PipelineError,
+    TooManyWebhooksError,
+    WebhookDisabledError,
+    WebhookError,
+    WebhookNotFoundError,
+    WebhooksOffError,
+)
+
+__all__ = [
+    "AccountDisabledError",
+    "AddressRefusedError",
+    "AmbiguousFaceError",
+    "ApiKeyNotFoundError",
+    "ArtifactNotFoundError",
+    "AuthError",
+    "BusyError",
+    "CancelledError",
+    "ConfigurationError",
+    "ConsentRequiredError",
+    "DeadlineError",
+    "DeliveryNotFoundError",
+    "DeviceMemoryError",
+    "EmailTakenError",
+    "EmbeddingMismatchError",
+    "EmptyInputError",
+    "EnrolledFaceNotFoundError",
+    "FaceIndexError",
+    "FacecraftError",
+    "ForbiddenError",
+    "FormExpectedError",
+    "GalleryError",
+    "GalleryNotFoundError",
+    "IdempotencyError",
+    "IdempotencyInProgressError",
+    "IdempotencyKeyError",
+    "IdempotencyMismatchError",
+    "ImageDecodeError",
+    "ImageTooLargeError",
+    "InferenceError",
+    "InputError",
+    "InputNotFoundError",
+    "InvalidCredentialsError",
+    "InvalidOptionError",
+    "JobAbandonedError",
+    "JobError",
+    "JobNotFoundError",
+    "JobStateError",
+    "Kind",
+    "LeaseLostError",
+    "LicenseNotAcceptedError",
+    "MailError",
+    "ModelDownloadError",
+    "ModelError",
+    "ModelInstallingError",
+    "ModelIntegrityError",
+    "ModelLoadError",
+    "ModelNotInstallableError",
+    "ModelNotInstalledError",
+    "NoFaceFoundError",
+    "OfflineError",
+    "PersonNotFoundError",
+    "PipelineError",
+    "ProviderUnavailableError",
+    "RateLimitedError",
+    "ReferenceNotFoundError",
+    "ResetTokenError",
+    "RuntimeMissingError",
+    "ScopeMissingError",
+    "SessionNotFoundError",
+    "SignupDisabledError",
+    "StorageAccessError",
+    "StorageError",
+    "StorageFullError",
+    "SwapDisabledError",
+    "TokenInvalidError",
+    "TooManyFilesError",
+    "TooManyWebhooksError",
+    "UnauthenticatedError",
+    "UnknownModelError",
+    "UnsupportedFormatError",
+    "UploadTooLargeError",
+    "UserNotFoundError",
+    "WebhookDisabledError",
+    "WebhookError",
+    "WebhookNotFoundError",
+    "WebhooksOffError",
+]
