@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,13 @@ from pydantic import ValidationError
 from facecraft.catalog.catalog import Catalog
 from facecraft.catalog.spec import ModelSpec, Task
 from facecraft.catalog.store import ModelStore
-from facecraft.errors import ConsentRequiredError, FaceIndexError, InvalidOptionError, NoFaceFoundError
+from facecraft.errors import (
+    ConsentRequiredError,
+    FaceIndexError,
+    InvalidOptionError,
+    NoFaceFoundError,
+    ReferenceNotFoundError,
+)
 from facecraft.faces.face import Face
 from facecraft.imaging.geometry import Box
 from facecraft.imaging.image import Image
@@ -24,7 +31,8 @@ from facecraft.inference.pool import SessionPool
 from facecraft.models.hub import ModelHub
 from facecraft.pipelines.identity import Verdict
 from facecraft.pipelines.stage import Context
-from facecraft.pipelines.stages.swap import SwapOptions, swap
+from facecraft.pipelines.stages.swap import SwapFaces, SwapOptions, swap
+from services.pictures import BLUE, RED, beside, pale, tinted
 
 POINTS = np.array([[206.0, 109.0], [244.0, 108.0], [226.0, 130.0], [209.0, 151.0], [243.0, 150.0]])
 
@@ -155,3 +163,74 @@ def test_the_map_says_which_face_goes_where(hub: ModelHub, astronaut: Image) -> 
     for wrong in ("0", "a:b", "0:1,1:1", "-1:0"):
         with pytest.raises(ValidationError):
             SwapOptions(consent=True, swap_map=wrong)
+
+
+# --- a reference face -------------------------------------------------------------------------------------------------
+
+
+def two_people(people: Image, reference: Image, source: Image) -> Context:
+    """Two faces beside each other, of which the policy means the left one."""
+    left = Face(Box(175, 60, 275, 180), 1.0, POINTS)
+    right = Face(Box(687, 60, 787, 180), 1.0, POINTS + np.array([512, 0]))
+    references = {"source": source, "reference": reference}
+    return Context(original=people, references=references, faces=(left, right), chosen=(0,))
+
+
+def _changed_halves(done: Context) -> tuple[bool, bool]:
+    changed = np.abs(done.canvas.astype(int) - done.original.rgb).max(axis=2) > 0
+    return bool(changed[:, :512].any()), bool(changed[:, 512:].any())
+
+
+@pytest.mark.parametrize("swap_faces", SwapFaces)
+@pytest.mark.parametrize(("order", "index"), [((RED, BLUE), 1), ((BLUE, RED), 0)])
+def test_the_face_of_the_reference_is_replaced_and_no_other(
+    hub: ModelHub, astronaut: Image, order: tuple[np.ndarray, np.ndarray], index: int, swap_faces: SwapFaces
+) -> None:
+    people = beside(*(tinted(astronaut, tint) for tint in order))
+    context = two_people(people, tinted(astronaut, BLUE), astronaut)
+    done = swap.run(context, SwapOptions(consent=True, swap_faces=swap_faces), hub)
+    assert _changed_halves(done) == (index == 0, index == 1)
+    assert [identity.face for identity in done.identity] == [index]
+    assert done.chosen == (index,)
+    assert done.warnings == ()
+
+
+def test_a_reference_of_somebody_else_is_an_error_that_tells_the_best(hub: ModelHub, astronaut: Image) -> None:
+    people = beside(tinted(astronaut, RED), tinted(astronaut, BLUE))
+    with pytest.raises(ReferenceNotFoundError, match=r"most alike of 2 .* of -?0\.\d\d, and 0\.38 is needed") as caught:
+        swap.run(two_people(people, pale(astronaut), astronaut), SwapOptions(consent=True), hub)
+    assert caught.value.code == "reference_not_found"
+    assert caught.value.hint is not None
+    assert "face_index" in caught.value.hint
+
+
+def test_a_reference_without_a_face_is_named(hub: ModelHub, astronaut: Image) -> None:
+    blank = Image(np.full((200, 200, 3), 128, np.uint8))
+    with pytest.raises(NoFaceFoundError, match="reference"):
+        swap.run(two_people(beside(astronaut, astronaut), blank, astronaut), SwapOptions(consent=True), hub)
+
+
+def test_of_several_faces_of_a_reference_the_largest_counts_and_it_is_said(hub: ModelHub, astronaut: Image) -> None:
+    people = beside(tinted(astronaut, RED), tinted(astronaut, BLUE))
+    small = np.full((512, 512, 3), 128, np.uint8)
+    small[:256, :256] = tinted(astronaut, RED).rgb[::2, ::2]
+    reference = beside(Image(small), tinted(astronaut, BLUE))
+    done = swap.run(two_people(people, reference, astronaut), SwapOptions(consent=True), hub)
+    assert _changed_halves(done) == (False, True)
+    (warning,) = done.warnings
+    assert "shows 2 faces: the largest" in warning
+
+
+def test_a_reference_and_a_map_contradict_each_other(hub: ModelHub, astronaut: Image) -> None:
+    context = two_people(beside(astronaut, astronaut), astronaut, astronaut)
+    with pytest.raises(InvalidOptionError, match="reference and swap_map"):
+        swap.run(context, SwapOptions(consent=True, swap_map="0:0"), hub)
+
+
+def test_what_follows_is_about_the_replaced_faces(hub: ModelHub, astronaut: Image) -> None:
+    context = two_people(beside(astronaut, astronaut), astronaut, astronaut)
+    references = {"source": astronaut}
+    mapped = swap.run(replace(context, references=references), SwapOptions(consent=True, swap_map="0:1"), hub)
+    assert mapped.chosen == (1,)
+    options = SwapOptions(consent=True, swap_faces=SwapFaces.ALL)
+    assert swap.run(replace(context, references=references, chosen=(1,)), options, hub).chosen == (1, 0)
