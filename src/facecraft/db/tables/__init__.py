@@ -1,5 +1,6 @@
 """Every table, once. A migration brings a database to this state, and a test holds the two to be equal."""
 
+from facecraft.db.tables.accounts import API_KEYS, PASSWORD_RESETS, REFRESH_TOKENS, SESSIONS, USERS
 from facecraft.db.tables.galleries import ERASURES, FACES, GALLERIES, PEOPLE, REMOVALS
 from facecraft.db.tables.jobs import (
     BLOBS,
@@ -14,6 +15,7 @@ from facecraft.db.tables.jobs import (
 from facecraft.db.tables.metadata import METADATA, OWNER_LENGTH
 
 __all__ = [
+    "API_KEYS",
     "BLOBS",
     "DELIVERIES",
     "ERASURES",
@@ -25,8 +27,12 @@ __all__ = [
     "JOB_ITEMS",
     "METADATA",
     "OWNER_LENGTH",
+    "PASSWORD_RESETS",
     "PEOPLE",
+    "REFRESH_TOKENS",
     "REMOVALS",
+    "SESSIONS",
+    "USERS",
     "WEBHOOKS",
     "WORKERS",
 ]
