@@ -54,13 +54,8 @@ class PictureGalleries(Galleries, Generic[PictureT]):
         self, database: Database, crops: BlobStore, *, hub: ModelHub, read: Callable[[PictureT], Image]
     ) -> None:
         super().__init__(database, crops)
-        self._opened = database
         self._hub = hub
         self._read = read
-
-    def close(self) -> None:
-        """Close the database."""
-        self._opened.close()
 
     def create_for(self, name: str, model: str = "auto", *, owner: str | None = None) -> Gallery:
         """Make an empty gallery for an installed model: a catalogue id, or ``auto`` for the best one."""

@@ -8,7 +8,7 @@ import typer
 
 from facecraft.cli.console import say
 from facecraft.cli.pictures import configure_log
-from facecraft.galleries.opening import open_database
+from facecraft.db.opening import connect_database
 from facecraft.settings import Settings
 
 Check = Annotated[bool, typer.Option("--check", help="Change nothing; fail unless the database is at this version.")]
@@ -25,7 +25,7 @@ def _migrate(ctx: typer.Context, *, check: Check = False) -> None:
     """Bring the database of FACECRAFT_DATABASE_URL to this version. Safe to run again, and twice at once."""
     settings = Settings.load()
     configure_log(settings, debug=ctx.obj.debug)
-    with open_database(settings.database) as database:
+    with connect_database(settings.database) as database:
         if not check:
             database.migrate()
         database.check()

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, runtime_checkable
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Self
 
 from facecraft.catalog.catalog import Catalog
 from facecraft.catalog.store import ModelStore
+from facecraft.db.opening import open_database
 from facecraft.errors import ConsentRequiredError, InvalidOptionError, NoFaceFoundError, SwapDisabledError
 from facecraft.faces.selection import FacePolicy
 from facecraft.galleries.opening import open_galleries
 from facecraft.imaging import codecs
-from facecraft.imaging.codecs import Encoded, OutputFormat
 from facecraft.imaging.image import Image
 from facecraft.inference.devices import Resolution, resolve
 from facecraft.inference.pool import SessionPool
 from facecraft.models.hub import ModelHub
 from facecraft.pipelines import recognition
-from facecraft.pipelines.encode import Composition, compose, encode
+from facecraft.pipelines.encode import compose, encode
 from facecraft.pipelines.face_reports import CompareReport, EmbeddingsReport, FacesReport, compared
 from facecraft.pipelines.pipeline import Pipeline, StageTime
 from facecraft.pipelines.pipeline import run as run_pipeline
@@ -55,65 +51,11 @@ from facecraft.pipelines.stages.detect import DetectOptions
 from facecraft.pipelines.stages.swap import SwapOptions
 from facecraft.progress import CancelToken, Progress, silent
 from facecraft.settings import Settings
-from facecraft.storage import write_file
+from facecraft.studio.result import Picture, Result
 
 if TYPE_CHECKING:
+    from facecraft.db.database import Database
     from facecraft.galleries.pictures import PictureGalleries
-
-
-@runtime_checkable
-class ArrayLike(Protocol):
-    """Whatever NumPy can look at: an array, a Pillow picture."""
-
-    @property
-    def __array_interface__(self) -> dict[str, Any]: ...
-
-
-Picture: TypeAlias = Image | bytes | str | Path | NDArray[np.uint8] | ArrayLike
-"""A picture as a caller has it: decoded, as the bytes of a file, as a path, as an array (H×W, H×W×3 or H×W×4, uint8) or
-as a Pillow picture of any mode."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Result:
-    """A finished picture: its files in memory and the report of how they came about."""
-
-    outputs: tuple[Encoded, ...] = field(repr=False)
-    report: Report = field(repr=False)
-    composition: Composition = field(repr=False)
-
-    @property
-    def image(self) -> Image:
-        """The finished picture in memory, RGBA where it is transparent."""
-        return self.composition.image()
-
-    def __getitem__(self, name: str) -> bytes:
-        """Return the file of format ``name`` (png, jpeg, jpg, webp, avif). Raises KeyError."""
-        wanted = "jpeg" if name == "jpg" else name
-        for output in self.outputs:
-            if output.format == wanted:
-                return output.data
-        raise KeyError(name)
-
-    def save(self, stem: str | Path) -> Result:
-        """Write every file as ``stem`` plus its ending and return the result with the paths in its report.
-
-        Raises StorageError when a file cannot be written.
-        """
-        base = Path(stem)
-        records = []
-        for output, record in zip(self.outputs, self.report.outputs, strict=True):
-            path = base.with_name(f"{base.name}{output.format.suffix}")
-            write_file(path, output.data)
-            records.append(record.model_copy(update={"path": str(path)}))
-        return replace(self, report=self.report.model_copy(update={"outputs": tuple(records)}))
-
-    def _repr_png_(self) -> bytes:
-        return (
-            self["png"]
-            if any(o.format is OutputFormat.PNG for o in self.outputs)
-            else codecs.encode_png(self.image.pixels, provenance=self.composition.provenance)
-        )
 
 
 class Studio:
@@ -133,8 +75,9 @@ class Studio:
         self.pool = pool
         self.device = device
         self.hub = ModelHub(store.catalog, store, pool, device, threads=threads)
+        self._database: Database | None = None
         self._galleries: PictureGalleries[Picture] | None = None
-        self._opening = Lock()
+        self._opening = RLock()
 
     @classmethod
     def open(cls, settings: Settings | None = None, *, threads: int | None = None) -> Self:
@@ -155,8 +98,8 @@ class Studio:
     def close(self) -> None:
         """Close every network, and the database."""
         self.pool.close()
-        if self._galleries is not None:
-            self._galleries.close()
+        if self._database is not None:
+            self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -167,6 +110,17 @@ class Studio:
         self.close()
 
     @property
+    def database(self) -> Database:
+        """The database, opened with the first use; on SQLite its tables are brought to this version then.
+
+        Raises ConfigurationError (hint: ``facecraft migrate``), StorageError, RuntimeMissingError.
+        """
+        with self._opening:
+            if self._database is None:
+                self._database = open_database(self.settings.database, migrate=self.settings.migrates)
+            return self._database
+
+    @property
     def galleries(self) -> PictureGalleries[Picture]:
         """People enrolled with their faces, and the search among them. The database is opened with the first use.
 
@@ -174,8 +128,7 @@ class Studio:
         """
         with self._opening:
             if self._galleries is None:
-                own = self.settings
-                self._galleries = open_galleries(own.database, own.crops_dir, self.hub, self.read, migrate=own.migrates)
+                self._galleries = open_galleries(self.database, self.settings.crops_dir, self.hub, self.read)
             return self._galleries
 
     def read(self, picture: Picture) -> Image:

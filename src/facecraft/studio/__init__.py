@@ -1,0 +1,6 @@
+"""`Studio`: the engine of Facecraft, as programs use it."""
+
+from facecraft.studio.result import ArrayLike, Picture, Result
+from facecraft.studio.studio import Studio, open_store
+
+__all__ = ["ArrayLike", "Picture", "Result", "Studio", "open_store"]
