@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from facecraft.catalog.catalog import Catalog
 from facecraft.catalog.spec import ModelSpec, Task
 from facecraft.catalog.store import ModelStore
+from facecraft.faces.parts import FacePart
 from facecraft.inference.devices import resolve
 from facecraft.inference.pool import SessionPool
 from facecraft.settings import Settings
@@ -114,6 +115,38 @@ def half_quality() -> bytes:
     )
 
 
+def half_parser(part: FacePart) -> bytes:
+    """BiSeNet: skin in the left half of the crop and ``part`` in the right half, whatever it sees."""
+    logits = np.zeros((1, 19, 512, 512), np.float32)
+    logits[:, FacePart.SKIN, :, :256] = logits[:, part, :, 256:] = 1
+    return _graph(
+        [
+            helper.make_node("ReduceMean", ["input"], ["mean"], axes=[1, 2, 3], keepdims=1),
+            helper.make_node("Mul", ["mean", "nothing"], ["zero"]),
+            helper.make_node("Add", ["zero", "logits"], ["output"]),
+        ],
+        {"input": [1, 3, 512, 512]},
+        {"output": [1, 19, 512, 512]},
+        [("nothing", np.float32(0)), ("logits", logits)],
+    )
+
+
+def half_occlusion() -> bytes:
+    """XSeg: something covers the right half of the crop, whatever it sees."""
+    visible = np.zeros((1, 256, 256, 1), np.float32)
+    visible[:, :, :128] = 1
+    return _graph(
+        [
+            helper.make_node("ReduceMean", ["input"], ["mean"], axes=[1, 2, 3], keepdims=1),
+            helper.make_node("Mul", ["mean", "nothing"], ["zero"]),
+            helper.make_node("Add", ["zero", "visible"], ["output"]),
+        ],
+        {"input": [1, 256, 256, 3]},
+        {"output": [1, 256, 256, 1]},
+        [("nothing", np.float32(0)), ("visible", visible)],
+    )
+
+
 TINY = {
     "inswapper_128": color_swapper,
     "arcface_w600k_r50": color_embedder,
@@ -151,15 +184,23 @@ def catalog_of(specs: Sequence[ModelSpec]) -> Catalog:
 
 @contextmanager
 def tiny_studio(
-    folder: Path, models_dir: Path, *, commercial: Mapping[str, bool] | None = None, **changes: object
+    folder: Path,
+    models_dir: Path,
+    *,
+    commercial: Mapping[str, bool] | None = None,
+    more: Mapping[str, bytes] | None = None,
+    **changes: object,
 ) -> Iterator[Studio]:
-    """Open a studio over tiny and real networks; ``commercial`` says of which rows the licence forbids commercial use."""
+    """Open a studio over tiny and real networks; ``commercial`` says of which rows the licence forbids commercial use.
+
+    ``more`` are further graphs by the id of their row.
+    """
     root = folder / "models"
     root.mkdir(parents=True)
     specs = real_rows(root, models_dir)
-    for model_id, make in TINY.items():
-        spec = row(model_id, make(), commercial=(commercial or {}).get(model_id, True))
-        (root / str(spec.file)).write_bytes(make())
+    for model_id, content in {**{name: make() for name, make in TINY.items()}, **(more or {})}.items():
+        spec = row(model_id, content, commercial=(commercial or {}).get(model_id, True))
+        (root / str(spec.file)).write_bytes(content)
         specs.append(spec)
     settings = Settings(**{
         "models_dir": root, "upload_dir": folder / "uploads", "output_dir": folder / "results", "device": "cpu",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -14,9 +14,10 @@ from facecraft.imaging.image import Image, Pixels
 from facecraft.imaging.resample import warp
 from facecraft.models.hub import ModelHub, NamedRestorer
 from facecraft.models.hub.hub import AUTO
-from facecraft.options import Fraction, Options
+from facecraft.options import Fraction
 from facecraft.pipelines.identity import Identity, IdentityCheck, IdentityGuard, remark
-from facecraft.pipelines.redraw import COLOR_MATCH, FacePart, moved, soft_square
+from facecraft.pipelines.occlusion import RESTORED, Cover, OcclusionOptions
+from facecraft.pipelines.redraw import COLOR_MATCH, FacePart, moved
 from facecraft.pipelines.stage import Context, stage
 from facecraft.progress import ProgressEvent
 
@@ -31,7 +32,7 @@ class RestoreFaces(StrEnum):
     ALL = "all"
 
 
-class RestoreOptions(Options):
+class RestoreOptions(OcclusionOptions):
     """How faces are restored."""
 
     restore: bool = True
@@ -75,11 +76,14 @@ def restore(context: Context, options: RestoreOptions, models: ModelHub) -> Cont
     canvas = np.array(context.canvas)
     found: list[Identity] = []
     check = IdentityCheck.open(models, options.identity)
+    work = _Restoring(
+        restorer, check, Cover.open(models, options.occlusion), options.fidelity, options.restore_strength
+    )
     for done, index in enumerate(wanted):
         context.watch.cancel.check()
         context.watch.progress(ProgressEvent("restore", done / len(wanted), f"face {done + 1} of {len(wanted)}"))
-        found.append(_restore_one(context, index, canvas, restorer, options, check))
-    context = context.used("face_restoration", restorer.model_id)
+        found.append(_restore_one(context, index, canvas, work))
+    context = work.cover.noted(context.used("face_restoration", restorer.model_id))
     if check.embedder is not None:
         context = context.used("identity", check.embedder.model_id)
     for text in filter(None, map(remark, found)):
@@ -87,24 +91,33 @@ def restore(context: Context, options: RestoreOptions, models: ModelHub) -> Cont
     return replace(context, pixels=canvas, identity=(*context.identity, *found))
 
 
-def _restore_one(  # noqa: PLR0917
-    context: Context, index: int, canvas: Pixels, restorer: NamedRestorer, options: RestoreOptions, check: IdentityCheck
-) -> Identity:
+@dataclass(frozen=True, slots=True)
+class _Restoring:
+    """The networks of one run, and how far they go."""
+
+    restorer: NamedRestorer
+    check: IdentityCheck
+    cover: Cover
+    fidelity: float
+    strength: float
+
+
+def _restore_one(context: Context, index: int, canvas: Pixels, work: _Restoring) -> Identity:
     """Restore one face and lay it into ``canvas``."""
     swapped = "face_swap" in context.models
     source = Image(canvas.copy()) if swapped else context.original
     face = moved(context.faces[index], context.transform) if swapped else context.faces[index]
-    part = FacePart.cut(source, face, restorer.template, restorer.size)
-    restored = restorer.restore(part.crop.pixels, options.fidelity)
-    mask = soft_square(restorer.size)
-    asked = Identity.asked("restore", index, options.restore_strength)
-    identity = check.settle(asked, part.before, part.face, lambda strength: part.drawn(restored, mask, strength))
+    part = FacePart.cut(source, face, work.restorer.template, work.restorer.size)
+    restored = work.restorer.restore(part.crop.pixels, work.fidelity)
+    mask = work.cover.mask(source, face, part.crop, RESTORED)
+    asked = Identity.asked("restore", index, work.strength)
+    identity = work.check.settle(asked, part.before, part.face, lambda strength: part.drawn(restored, mask, strength))
     if identity.strength > 0:
         before, to_canvas = part.crop.pixels, part.crop.inverse
         if not swapped and context.pixels is not None:
             # The picture being made is no longer the original: the change is that against what it shows there.
             to_canvas = to_canvas.then(context.transform)
-            before = warp(canvas, to_canvas.inverse(), Size(restorer.size, restorer.size)).pixels
+            before = warp(canvas, to_canvas.inverse(), Size(part.crop.size, part.crop.size)).pixels
         weight = mask * np.float32(identity.strength)
         lay_change(canvas, before, restored, to_canvas, weight, match_color=COLOR_MATCH, out=canvas)
     return identity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated
 
@@ -23,9 +23,10 @@ from facecraft.imaging import codecs
 from facecraft.imaging.image import Image, Pixels
 from facecraft.models.hub import ModelHub, NamedEmbedder, NamedSwapper
 from facecraft.models.hub.hub import AUTO
-from facecraft.options import Fraction, Options
+from facecraft.options import Fraction
 from facecraft.pipelines.identity import Identity, IdentityGuard, Verdict, limit
-from facecraft.pipelines.redraw import FacePart, moved, soft_square
+from facecraft.pipelines.occlusion import SWAPPED, Cover, OcclusionOptions
+from facecraft.pipelines.redraw import FacePart, moved
 from facecraft.pipelines.stage import Context, stage
 
 SOURCE = "source"
@@ -55,7 +56,7 @@ class SwapFaces(StrEnum):
     ALL = "all"
 
 
-class SwapOptions(Options):
+class SwapOptions(OcclusionOptions):
     """How faces are swapped."""
 
     consent: bool = False
@@ -100,12 +101,13 @@ def swap(context: Context, options: SwapOptions, models: ModelHub) -> Context:
     else:
         pairs = _plan(context, options, found)
     vectors = embedder.embed(picture, [found[source] for source, _ in pairs])
+    work = _Swapping(swapper, embedder, Cover.open(models, options.occlusion), options.swap_strength)
     canvas = np.array(context.canvas)
     identities = []
     for (_, target), vector in zip(pairs, vectors, strict=True):
         context.watch.cancel.check()
         face = moved(context.faces[target], context.transform)
-        likeness = _swap_one(canvas, face, vector, swapper, embedder, options.swap_strength)
+        likeness = work.lay(canvas, face, vector)
         threshold = limit(embedder.threshold, IdentityGuard.SOFT)
         identities.append(
             replace(
@@ -118,6 +120,7 @@ def swap(context: Context, options: SwapOptions, models: ModelHub) -> Context:
             )
         )
     done = context.used("face_swap", swapper.model_id).used("identity", embedder.model_id)
+    done = work.cover.noted(done)
     note = codecs.TRAINED_COMPOSITE if options.provenance else context.provenance
     targets = [target for _, target in pairs]
     kept = [index for index in context.chosen if index in targets]
@@ -176,20 +179,23 @@ def _plan(context: Context, options: SwapOptions, found: tuple[Face, ...]) -> tu
     return pairs
 
 
-def _swap_one(  # noqa: PLR0917
-    canvas: Pixels,
-    face: Face,
-    vector: NDArray[np.float32],
-    swapper: NamedSwapper,
-    embedder: NamedEmbedder,
-    strength: float,
-) -> float:
-    """Lay one new face into ``canvas`` and return how alike it is to its source."""
-    part = FacePart.cut(Image(canvas), face, swapper.template, swapper.size)
-    drawn = swapper.swap(part.crop.pixels, vector)
-    mask = soft_square(swapper.size)
-    if drawn.mask is not None:
-        mask = np.minimum(mask, drawn.mask)
-    after = part.replaced(drawn.pixels, mask, strength)
-    part.put(after, canvas)
-    return float(vector @ embedder.embed(Image(after), [part.face])[0])
+@dataclass(frozen=True, slots=True)
+class _Swapping:
+    """The networks of one run."""
+
+    swapper: NamedSwapper
+    embedder: NamedEmbedder
+    cover: Cover
+    strength: float
+
+    def lay(self, canvas: Pixels, face: Face, vector: NDArray[np.float32]) -> float:
+        """Lay the new face of ``vector`` into ``canvas`` and return how alike it is to its source."""
+        picture = Image(canvas)
+        part = FacePart.cut(picture, face, self.swapper.template, self.swapper.size)
+        drawn = self.swapper.swap(part.crop.pixels, vector)
+        mask = self.cover.mask(picture, face, part.crop, SWAPPED)
+        if drawn.mask is not None:
+            mask = np.minimum(mask, drawn.mask)
+        after = part.replaced(drawn.pixels, mask, self.strength)
+        part.put(after, canvas)
+        return float(vector @ self.embedder.embed(Image(after), [part.face])[0])
