@@ -16,9 +16,7 @@ class Passwords:
     not fill the memory.
     """
 
-    def __init__(
-        self, *, time_cost: int = 3, memory_kib: int = 65_536, parallelism: int = 4, at_once: int = 2
-    ) -> None:
+    def __init__(self, *, time_cost: int = 3, memory_kib: int = 65_536, parallelism: int = 4, at_once: int = 2) -> None:
         self._hasher = PasswordHasher(
             time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism, type=Type.ID
         )
@@ -36,9 +34,10 @@ class Passwords:
         """
         with self._places:
             try:
-                return self._hasher.verify(self._nobody if kept is None else kept, password) and kept is not None
+                self._hasher.verify(self._nobody if kept is None else kept, password)
             except (VerificationError, InvalidHashError):
                 return False
+        return kept is not None
 
     def is_outdated(self, kept: str) -> bool:
         """Whether ``kept`` was made with other parameters than are used now."""

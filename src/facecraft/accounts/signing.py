@@ -33,7 +33,9 @@ def kept_secret(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise StorageAccessError(f"The secret {path} cannot be read or made.", detail=str(error)) from error
     if len(secret) < SECRET_LENGTH:
-        raise ConfigurationError(f"{path} holds no secret.", hint="Delete it: a new one is made, and all sign in again.")
+        raise ConfigurationError(
+            f"{path} holds no secret.", hint="Delete it: a new one is made, and all sign in again."
+        )
     if open_to_others:
         log.warning("%s can be read by others: chmod 600 it", path)
     return secret

@@ -1,0 +1,88 @@
+"""Opens accounts when they are first needed. Importing this loads no database package; opening does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from facecraft.accounts.config import AccountConfig
+from facecraft.accounts.signing import kept_secret
+from facecraft.errors import RuntimeMissingError
+
+if TYPE_CHECKING:
+    from facecraft.accounts.accounts import Accounts
+    from facecraft.db.database import Database
+    from facecraft.galleries.galleries import Galleries
+
+_PACKAGES = ("argon2", "jwt", "sqlalchemy")
+
+
+class LazyAccounts:
+    """Accounts over a database that may not exist yet. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        config: AccountConfig,
+        secret_file: Path,
+        *,
+        database: Callable[[], Database],
+        galleries: Callable[[], Galleries],
+        exists: Callable[[], bool],
+    ) -> None:
+        """``exists`` tells whether there is a database without making one; ``galleries`` are deleted with their owner.
+
+        Without a secret in ``config`` it is kept in ``secret_file``.
+        """
+        self._config = config
+        self._secret_file = secret_file
+        self._database = database
+        self._galleries = galleries
+        self._exists = exists
+        self._accounts: Accounts | None = None
+        self._lock = Lock()
+
+    @property
+    def opened(self) -> Accounts | None:
+        """The accounts, when they were opened already."""
+        return self._accounts
+
+    def exist(self) -> bool:
+        """Whether there can be a user or a key: nothing is made to find that out."""
+        return self._accounts is not None or self._exists()
+
+    def open(self) -> Accounts:
+        """Return the accounts. Raises ConfigurationError, StorageError, RuntimeMissingError."""
+        with self._lock:
+            if self._accounts is None:
+                try:
+                    from facecraft.accounts.accounts import Accounts  # noqa: PLC0415 - loads argon2, PyJWT, SQLAlchemy
+                except ModuleNotFoundError as error:
+                    if (error.name or "").partition(".")[0] not in _PACKAGES:
+                        raise
+                    raise RuntimeMissingError(
+                        "The packages for accounts are not installed.",
+                        hint="pip install 'facecraft[server]'",
+                        detail=str(error),
+                    ) from error
+                accounts = Accounts(self._database(), self._config, self._secret)
+                accounts.users.on_deleted.append(self._delete_galleries)
+                self._accounts = accounts
+            return self._accounts
+
+    def close(self) -> None:
+        """Finish what is done in the background; the database stays open."""
+        with self._lock:
+            if self._accounts is not None:
+                self._accounts.close()
+
+    def _secret(self) -> str:
+        given = self._config.jwt_secret_key
+        return kept_secret(self._secret_file) if given is None else given.get_secret_value()
+
+    def _delete_galleries(self, owner: str) -> None:
+        galleries = self._galleries()
+        while found := galleries.browse(owner=owner).items:
+            for gallery in found:
+                galleries.delete(gallery.id, owner=owner)

@@ -1,0 +1,126 @@
+"""`Sessions`: where users are signed in.
+
+A session is a family of refresh tokens (RFC 6819, section 5.2.2.3): each is good for one use and is replaced by the
+next. One that comes a second time was copied by somebody, so the whole session ends.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from facecraft.accounts.records import Grant, Session, User, now
+from facecraft.accounts.tokens import AccessTokens, digest, new_secret
+from facecraft.accounts.users import Users, to_user
+from facecraft.db.database import Database
+from facecraft.db.ids import new_id, parse_id
+from facecraft.db.tables import PASSWORD_RESETS, REFRESH_TOKENS, SESSIONS, USERS
+from facecraft.errors import SessionNotFoundError, TokenInvalidError
+
+_AGENT_LENGTH = 200
+log = logging.getLogger("facecraft.accounts")
+
+
+class Sessions:
+    """Every session of one database. Every method raises StorageError when the database fails."""
+
+    def __init__(
+        self,
+        database: Database,
+        users: Users,
+        tokens: Callable[[], AccessTokens],
+        *,
+        days: int,
+        changed: Callable[[], None],
+    ) -> None:
+        """``tokens`` is called when the first access token is issued; ``days`` is how long a session lasts unused."""
+        self._database = database
+        self._users = users
+        self._tokens = tokens
+        self._lifetime = timedelta(days=days)
+        self._changed = changed
+
+    def sign_in(self, email: str, password: str, *, agent: str | None = None) -> Grant:
+        """Open a session for whoever knows the password. Raises InvalidCredentialsError, AccountDisabledError."""
+        return self.open(self._users.authenticate(email, password), agent=agent)
+
+    def open(self, user: User, *, agent: str | None = None) -> Grant:
+        """Open a session for ``user``; ``agent`` is what the browser calls itself."""
+        session_id, refresh, moment = new_id(), new_secret(), now()
+        shown = "".join(letter for letter in agent or "" if letter.isprintable())[:_AGENT_LENGTH]
+        with self._database.write() as connection:
+            connection.execute(
+                sa.insert(SESSIONS).values(
+                    id=session_id, user_id=user.id, agent=shown or None, created_at=moment, refreshed_at=moment,
+                    expires_at=moment + self._lifetime,
+                )
+            )  # fmt: skip
+            self._keep(connection, refresh, session_id)
+        return self._grant(user, session_id, refresh)
+
+    def refresh(self, token: str) -> Grant:
+        """Return new tokens for a refresh token, which is used up by that. Raises TokenInvalidError."""
+        sent, fresh, moment = digest(token), new_secret(), now()
+        with self._database.write() as connection:
+            # Whoever changes the row first has used the token; of two at once the second one has used it again.
+            use = sa.update(REFRESH_TOKENS).where(REFRESH_TOKENS.c.digest == sent, REFRESH_TOKENS.c.used_at.is_(None))
+            first = connection.execute(use.values(used_at=moment)).rowcount == 1
+            row = connection.execute(
+                sa.select(USERS, SESSIONS.c.id.label("session_id"), REFRESH_TOKENS.c.expires_at.label("good_until"))
+                .select_from(REFRESH_TOKENS.join(SESSIONS).join(USERS))
+                .where(REFRESH_TOKENS.c.digest == sent)
+            ).one_or_none()
+            good = row is not None and first and row.good_until > moment and row.disabled_at is None
+            if row is not None and good:
+                until = {"refreshed_at": moment, "expires_at": moment + self._lifetime}
+                connection.execute(sa.update(SESSIONS).where(SESSIONS.c.id == row.session_id).values(**until))
+                self._keep(connection, fresh, row.session_id)
+            elif row is not None:
+                connection.execute(sa.delete(SESSIONS).where(SESSIONS.c.id == row.session_id))
+        if row is None or not good:
+            if row is not None:
+                self._changed()
+                log.warning("a refresh token was used twice or too late: session %s ended", row.session_id)
+            raise TokenInvalidError
+        return self._grant(to_user(row), row.session_id, fresh)
+
+    def browse(self, user_id: str) -> tuple[Session, ...]:
+        """List the sessions of a user, the oldest first."""
+        query = sa.select(SESSIONS).where(SESSIONS.c.user_id == user_id, SESSIONS.c.expires_at > now())
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(SESSIONS.c.id)).all()
+        return tuple(Session(row.id, row.agent, row.created_at, row.refreshed_at, row.expires_at) for row in rows)
+
+    def end(self, session_id: str, *, user_id: str) -> None:
+        """End one session of a user: its tokens are worth nothing from now on. Raises SessionNotFoundError."""
+        mine = sa.and_(SESSIONS.c.id == (parse_id(session_id) or new_id()), SESSIONS.c.user_id == user_id)
+        with self._database.write() as connection:
+            ended = connection.execute(sa.delete(SESSIONS).where(mine)).rowcount
+        self._changed()
+        if not ended:
+            raise SessionNotFoundError
+
+    def end_all(self, user_id: str, *, keep: str | None = None) -> None:
+        """End all sessions of a user, except for ``keep``."""
+        others = sa.delete(SESSIONS).where(SESSIONS.c.user_id == user_id)
+        with self._database.write() as connection:
+            connection.execute(others if keep is None else others.where(SESSIONS.c.id != keep))
+        self._changed()
+
+    def sweep(self) -> None:
+        """Delete what has expired: sessions, refresh tokens, tokens for a forgotten password."""
+        with self._database.write() as connection:
+            for table in (SESSIONS, REFRESH_TOKENS, PASSWORD_RESETS):
+                connection.execute(sa.delete(table).where(table.c.expires_at < now()))
+
+    def _keep(self, connection: Connection, refresh: str, session_id: str) -> None:
+        kept = {"digest": digest(refresh), "session_id": session_id, "expires_at": now() + self._lifetime}
+        connection.execute(sa.insert(REFRESH_TOKENS).values(**kept))
+
+    def _grant(self, user: User, session_id: str, refresh: str) -> Grant:
+        tokens = self._tokens()
+        return Grant(user, tokens.issue(user.id, session_id), refresh, tokens.seconds)

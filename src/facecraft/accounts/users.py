@@ -1,0 +1,207 @@
+"""`Users`: who has an account here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+from sqlalchemy.exc import IntegrityError
+
+from facecraft.accounts.passwords import Passwords
+from facecraft.accounts.records import Profile, Role, User, check_password, normalize_email, now
+from facecraft.db.database import Database
+from facecraft.db.ids import new_id, parse_id
+from facecraft.db.listing import Listing, check_limit, cut, decode_cursor
+from facecraft.db.tables import PASSWORD_RESETS, SESSIONS, USERS
+from facecraft.errors import (
+    AccountDisabledError,
+    EmailTakenError,
+    InvalidCredentialsError,
+    InvalidOptionError,
+    UserNotFoundError,
+)
+
+log = logging.getLogger("facecraft.accounts")
+
+
+class Users:
+    """Every user of one database. Safe to use from several threads and several processes.
+
+    Every method raises StorageError when the database fails; ``changed`` is called after anything that changes what
+    somebody may do.
+    """
+
+    def __init__(self, database: Database, passwords: Passwords, *, changed: Callable[[], None]) -> None:
+        self._database = database
+        self._passwords = passwords
+        self._changed = changed
+        self.on_deleted: list[Callable[[str], None]] = []
+        """Called with the id of a user who is about to be deleted, to delete what the user owns. When one raises, the
+        user stays, disabled, and can be deleted again."""
+
+    def create(self, email: str, password: str, *, role: Role = Role.USER, profile: Profile | None = None) -> User:
+        """Make a user. Raises EmailTakenError, InvalidOptionError."""
+        email, password = checked(normalize_email, email), checked(check_password, password)
+        hashed, moment, said = self._passwords.hash(password), now(), profile or Profile()
+        row = {
+            "id": new_id(), "email": email, "password_hash": hashed, "role": role.value,
+            "created_at": moment, "updated_at": moment,
+        }  # fmt: skip
+        with self._database.write() as connection:
+            try:
+                connection.execute(sa.insert(USERS).values(**row, **said.model_dump()))
+            except IntegrityError as error:
+                raise EmailTakenError from error
+            made = _require(connection, str(row["id"]))
+        self._changed()
+        return to_user(made)
+
+    def get(self, user_id: str) -> User:
+        """Return one user. Raises UserNotFoundError."""
+        with self._database.read() as connection:
+            return to_user(_require(connection, user_id))
+
+    def find(self, email: str) -> User | None:
+        """Return the user with ``email``, None when there is none."""
+        with self._database.read() as connection:
+            row = _by_email(connection, email)
+        return None if row is None else to_user(row)
+
+    def browse(self, *, cursor: str | None = None, limit: int = 50) -> Listing[User]:
+        """List the users, the oldest first; ``limit`` 1..200. Raises InvalidOptionError."""
+        check_limit(limit)
+        query = sa.select(USERS).order_by(USERS.c.id).limit(limit + 1)
+        if cursor is not None:
+            query = query.where(USERS.c.id > decode_cursor(cursor))
+        with self._database.read() as connection:
+            return cut(connection.execute(query).all(), limit, to_user, lambda row: str(row.id))
+
+    def authenticate(self, email: str, password: str) -> User:
+        """Return the user with this email and password.
+
+        It takes as long for an unknown email. Raises InvalidCredentialsError, and AccountDisabledError to whoever
+        knows the password.
+        """
+        try:
+            email, password = normalize_email(email), check_password(password)
+        except ValueError as error:
+            raise InvalidCredentialsError from error
+        with self._database.read() as connection:
+            row = _by_email(connection, email)
+        if not self._passwords.matches(None if row is None else row.password_hash, password) or row is None:
+            raise InvalidCredentialsError
+        kept: str = row.password_hash
+        if row.disabled_at is not None:
+            raise AccountDisabledError
+        values: dict[str, datetime | str] = {"signed_in_at": now()}
+        if self._passwords.is_outdated(kept):
+            values["password_hash"] = self._passwords.hash(password)
+        with self._database.write() as connection:
+            # Not when the password was changed meanwhile.
+            same = sa.and_(USERS.c.id == row.id, USERS.c.password_hash == kept)
+            if connection.execute(sa.update(USERS).where(same).values(**values)).rowcount == 0:
+                raise InvalidCredentialsError
+            return to_user(_require(connection, row.id))
+
+    def change_profile(self, user_id: str, profile: Profile) -> User:
+        """Change what was set in ``profile`` and leave the rest; empty names are ignored. Raises UserNotFoundError."""
+        said = profile.model_dump(include=profile.model_fields_set)
+        values = {name: value for name, value in said.items() if value or name not in ("first_name", "last_name")}
+        return self._update(user_id, **values)
+
+    def set_role(self, user_id: str, role: Role) -> User:
+        """Give a user another role. Raises UserNotFoundError."""
+        return self._update(user_id, role=role.value)
+
+    def set_disabled(self, user_id: str, *, disabled: bool) -> User:
+        """Lock a user out, and end all sessions; or let the user in again. Raises UserNotFoundError."""
+        return self._update(user_id, end_sessions=disabled, disabled_at=now() if disabled else None)
+
+    def change_password(self, user_id: str, old: str, new: str, *, session_id: str | None = None) -> None:
+        """Replace the password of a user who knows it; all sessions but ``session_id`` end.
+
+        Raises InvalidCredentialsError, InvalidOptionError, UserNotFoundError.
+        """
+        with self._database.read() as connection:
+            kept = _require(connection, user_id).password_hash
+        try:
+            old = check_password(old)
+        except ValueError as error:
+            raise InvalidCredentialsError("The old password is wrong.") from error
+        if not self._passwords.matches(kept, old):
+            raise InvalidCredentialsError("The old password is wrong.")
+        self.set_password(user_id, new, session_id=session_id)
+
+    def set_password(self, user_id: str, password: str, *, session_id: str | None = None) -> None:
+        """Replace the password of a user; all sessions but ``session_id`` end.
+
+        Raises InvalidOptionError, UserNotFoundError.
+        """
+        hashed = self._passwords.hash(checked(check_password, password))
+        with self._database.write() as connection:
+            replace_password(connection, user_id, hashed, keep=session_id)
+        self._changed()
+
+    def delete(self, user_id: str) -> None:
+        """Delete a user with all sessions and keys, and what the hooks delete. Raises UserNotFoundError."""
+        self.set_disabled(user_id, disabled=True)
+        for hook in self.on_deleted:
+            hook(user_id)
+        with self._database.write() as connection:
+            connection.execute(sa.delete(USERS).where(USERS.c.id == user_id))
+        self._changed()
+
+    def _update(self, user_id: str, *, end_sessions: bool = False, **values: str | datetime | None) -> User:
+        with self._database.write() as connection:
+            _require(connection, user_id)
+            connection.execute(sa.update(USERS).where(USERS.c.id == user_id).values(updated_at=now(), **values))
+            if end_sessions:
+                connection.execute(sa.delete(SESSIONS).where(SESSIONS.c.user_id == user_id))
+            made = _require(connection, user_id)
+        self._changed()
+        return to_user(made)
+
+
+def replace_password(connection: Connection, user_id: str, hashed: str, *, keep: str | None = None) -> None:
+    """Write the hash of a new password, and end all sessions but ``keep`` and all links for a forgotten one.
+
+    Raises UserNotFoundError.
+    """
+    _require(connection, user_id)
+    changed = sa.update(USERS).where(USERS.c.id == user_id).values(password_hash=hashed, updated_at=now())
+    connection.execute(changed)
+    others = sa.delete(SESSIONS).where(SESSIONS.c.user_id == user_id)
+    connection.execute(others if keep is None else others.where(SESSIONS.c.id != keep))
+    connection.execute(sa.delete(PASSWORD_RESETS).where(PASSWORD_RESETS.c.user_id == user_id))
+
+
+def to_user(row: Row[Any]) -> User:
+    """Make the record of a user."""
+    profile = Profile.model_construct(**{name: getattr(row, name) for name in Profile.model_fields})
+    return User(row.id, row.email, Role(row.role), profile, row.created_at, row.signed_in_at, row.disabled_at)
+
+
+def checked(check: Callable[[str], str], text: str) -> str:
+    """Return what ``check`` makes of ``text``. Raises InvalidOptionError for its ValueError."""
+    try:
+        return check(text)
+    except ValueError as error:
+        message = str(error)
+        raise InvalidOptionError(f"{message[:1].upper()}{message[1:]}.") from error
+
+
+def _by_email(connection: Connection, email: str) -> Row[Any] | None:
+    query = sa.select(USERS).where(USERS.c.email == email.strip().lower())
+    return connection.execute(query).one_or_none()
+
+
+def _require(connection: Connection, user_id: str) -> Row[Any]:
+    known = parse_id(user_id)
+    row = None if known is None else connection.execute(sa.select(USERS).where(USERS.c.id == known)).one_or_none()
+    if row is None:
+        raise UserNotFoundError
+    return row
