@@ -514,6 +514,29 @@ def test_models_verify_finds_a_damaged_file_and_remove_drops_it(
     assert not copy.exists()
 
 
+def test_models_test_runs_what_is_here(ran: Ran, starter: None) -> None:
+    code, out, _ = ran("models", "test", "mp_selfie", "face_detection_of_nobody")
+    assert code == EXIT_CODES[Kind.NOT_FOUND]
+    code, out, _ = ran("models", "test", "mp_selfie", "blazeface_short", "--json")
+    assert code == 0
+    assert {row["id"]: row["error"] for row in json.loads(out)} == {"mp_selfie": None, "blazeface_short": None}
+
+
+def test_models_test_fails_on_a_file_that_does_not_run(
+    ran: Ran, starter: None, models_dir: Path, tmp_path: Path
+) -> None:
+    assert ran("models", "test", "--models-dir", tmp_path)[0] == 1
+    for name in STARTER:
+        shutil.copy(models_dir / name, tmp_path / name)
+    assert ran("models", "test", "--models-dir", tmp_path)[0] == 0
+    damaged = tmp_path / "selfie_segmentation.tflite"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    code, out, _ = ran("models", "test", "--models-dir", tmp_path)
+    assert code == 1
+    assert "model_corrupt" in out
+    assert "runs" in out
+
+
 def test_models_install_says_what_keeps_it_from_installing(
     ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

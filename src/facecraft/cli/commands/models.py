@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from facecraft.catalog.catalog import Catalog
@@ -13,12 +15,16 @@ from facecraft.catalog.files import in_megabytes
 from facecraft.catalog.results import InstallStatus, ModelState
 from facecraft.catalog.spec import ModelSpec, Task
 from facecraft.catalog.store import ModelStore
-from facecraft.cli.console import following, result, say, table
+from facecraft.cli.console import counted, describe, following, result, say, table
 from facecraft.cli.flags import Flags, with_flags
+from facecraft.errors import FacecraftError
+from facecraft.models.hub import ARCHITECTURES, Probe
+from facecraft.models.hub.networks import Networks
 from facecraft.settings import Settings
-from facecraft.studio import open_store
+from facecraft.studio import Studio, open_store
 
 _FOLDER = ("models_dir",)
+_ENGINE = ("models_dir", "device")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Ids of models, or packs such as starter.")]
@@ -26,7 +32,8 @@ Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Ids of mode
 
 def build(name: str) -> typer.Typer:
     """Build the group of commands. Raises ConfigurationError when the settings have bad values."""
-    flags = Flags(Settings.load(), _FOLDER)
+    settings = Settings.load()
+    flags, engine = Flags(settings, _FOLDER), Flags(settings, _ENGINE)
     application = typer.Typer(
         name=name, no_args_is_help=True, add_completion=False, rich_markup_mode="rich", help="Models and their files."
     )
@@ -35,10 +42,11 @@ def build(name: str) -> typer.Typer:
         ("show", _show),
         ("install", _install),
         ("verify", _verify),
+        ("test", _test),
         ("remove", _remove),
         ("path", _path),
     ):
-        application.command(word)(with_flags(body, settings=flags))
+        application.command(word)(with_flags(body, settings=engine if body is _test else flags))
     return application
 
 
@@ -149,6 +157,58 @@ def _verify(
         table(("id", "state", "path"), [(it.model_id, it.state.value, str(it.path or "")) for it in checked])
     if not all(it.ok for it in checked):
         raise typer.Exit(1)
+
+
+def _test(
+    *,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Ids, packs or tasks; all that is here if absent.")
+    ] = None,
+    as_json: Json = False,
+    settings: Settings,
+) -> None:
+    """Load models and run each once; exit with 1 when one of them does not run, or when none is here."""
+    with Studio.open(settings) as studio:
+        chosen = [
+            spec
+            for spec in _named(studio.store.catalog, names or ())
+            if names or (not spec.builtin and studio.store.state(spec.id) is not ModelState.ABSENT)
+        ]
+        probes = [_probe(studio, spec) for spec in chosen]
+    if as_json:
+        rows = [
+            {"id": it.model_id, "milliseconds": round(it.milliseconds, 1), "error": it.error and it.error.code}
+            for it in probes
+        ]
+        result(json.dumps(rows, indent=2))
+    else:
+        table(
+            ("id", "#ms", "result"),
+            [(it.model_id, f"{it.milliseconds:.0f}", describe(it.error) if it.error else "runs") for it in probes],
+        )
+    failed = sum(it.error is not None for it in probes)
+    say(f"{counted(len(probes), 'model')}, {failed} failed", style="red" if failed or not probes else "green")
+    if failed or not probes:
+        raise typer.Exit(1)
+
+
+def _probe(studio: Studio, spec: ModelSpec) -> Probe:
+    """Load ``spec`` and run it once."""
+    start = time.perf_counter()
+    try:
+        if spec.architecture in ARCHITECTURES.get(spec.task, ()):
+            studio.hub.warm([spec.id])
+        else:
+            _run_bare(studio, spec)
+    except FacecraftError as error:
+        return Probe(spec.id, (time.perf_counter() - start) * 1000, error)
+    return Probe(spec.id, (time.perf_counter() - start) * 1000)
+
+
+def _run_bare(studio: Studio, spec: ModelSpec) -> None:
+    """Run a network that no adapter of this version uses on zeros: a pack is whole when all of it runs."""
+    session = Networks(studio.store, studio.pool, studio.device.device).session(spec)
+    session.run({it.name: np.zeros([side or 1 for side in it.shape], it.dtype) for it in session.inputs})
 
 
 def _remove(*, names: Names, settings: Settings) -> None:
