@@ -52,6 +52,7 @@ from facecraft.pipelines.stages.swap import SwapOptions
 from facecraft.progress import CancelToken, Progress, silent
 from facecraft.settings import Settings
 from facecraft.studio.result import Picture, Result
+from facecraft.telemetry.tally import Tally
 
 if TYPE_CHECKING:
     from facecraft.db.database import Database
@@ -69,11 +70,13 @@ class Studio:
         device: Resolution,
         *,
         threads: int | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self.settings = settings
         self.store = store
         self.pool = pool
         self.device = device
+        self.tally = tally or Tally()
         self.hub = ModelHub(store.catalog, store, pool, device, threads=threads)
         self._database: Database | None = None
         self._galleries: PictureGalleries[Picture] | None = None
@@ -90,10 +93,13 @@ class Studio:
         """
         settings = settings or Settings.load()
         store = open_store(settings)
+        tally = Tally()
         pool = SessionPool(
-            budget_bytes=settings.model_memory_mb * 1024 * 1024, idle_seconds=settings.model_idle_seconds
+            budget_bytes=settings.model_memory_mb * 1024 * 1024,
+            idle_seconds=settings.model_idle_seconds,
+            observe=tally.heard,
         )
-        return cls(settings, store, pool, resolve(settings.device), threads=threads)
+        return cls(settings, store, pool, resolve(settings.device), threads=threads, tally=tally)
 
     def close(self) -> None:
         """Close every network, and the database."""
@@ -212,7 +218,8 @@ class Studio:
         start = time.perf_counter()
         image = self.read(picture)
         done = recognition.describe(image, options or AttributesOptions(), self.hub, cancel=cancel)
-        return FacesReport.of(image, name, done, str(self.device.device), _since(start))
+        spent = self._counted("attributes", start)
+        return FacesReport.of(image, name, done, str(self.device.device), spent)
 
     def embed(
         self,
@@ -226,7 +233,8 @@ class Studio:
         start = time.perf_counter()
         image = self.read(picture)
         done = recognition.embed_faces(image, options or EmbedOptions(), self.hub, cancel=cancel)
-        return EmbeddingsReport.of(image, name, done, str(self.device.device), _since(start))
+        spent = self._counted("embed", start)
+        return EmbeddingsReport.of(image, name, done, str(self.device.device), spent)
 
     def compare(
         self,
@@ -249,7 +257,8 @@ class Studio:
                 raise NoFaceFoundError(f"No face could be detected in the {which} picture.") from error
         done = recognition.compare(known[0], known[1], options.threshold)
         pictures = (compared(images[0], names[0], known[0]), compared(images[1], names[1], known[1]))
-        return CompareReport.of(pictures, known[0].found.models, done, str(self.device.device), _since(start))
+        spent = self._counted("compare", start)
+        return CompareReport.of(pictures, known[0].found.models, done, str(self.device.device), spent)
 
     def make(
         self,
@@ -301,10 +310,17 @@ class Studio:
         times = [StageTime("decode", (decoded - start) * 1000), *done.times]
         if write:
             times.append(StageTime("encode", (end - before) * 1000))
+        self.tally.ran(times)
         report = Report.of(
             done.context, times, outputs, name=name, device=str(self.device.device), milliseconds=(end - start) * 1000
         )
         return Result(outputs, report, composition)
+
+    def _counted(self, work: str, start: float) -> float:
+        """Count ``work`` that began at ``start`` and return how many milliseconds it took."""
+        spent = (time.perf_counter() - start) * 1000
+        self.tally.ran([StageTime(work, spent)])
+        return spent
 
     def _permit(self, pipeline: Pipeline) -> None:
         for step in pipeline.steps:
@@ -313,10 +329,6 @@ class Studio:
                     raise SwapDisabledError
                 if not step.options.consent:
                     raise ConsentRequiredError
-
-
-def _since(start: float) -> float:
-    return (time.perf_counter() - start) * 1000
 
 
 def open_store(settings: Settings) -> ModelStore:
