@@ -18,7 +18,6 @@ from facecraft.imaging.image import Alpha, Image
 from facecraft.imaging.labels import membership
 from facecraft.imaging.resample import warp_mask
 from facecraft.models.hub import ModelHub, NamedOcclusionFinder, NamedParser
-from facecraft.options import Options
 from facecraft.pipelines.redraw import soft_square
 from facecraft.pipelines.stage import Context
 
@@ -37,15 +36,8 @@ class Occlusion(StrEnum):
     """Whether what lies in front of a face is looked for."""
 
     AUTO = "auto"
+    """Where a model that finds it is installed."""
     OFF = "off"
-
-
-class OcclusionOptions(Options):
-    """What lies in front of a face."""
-
-    occlusion: Occlusion = Occlusion.AUTO
-    """Whether hair, hats and hands in front of a face stay as they are (glasses, too, in a swap): auto, where a model that
-    finds them is installed (face_parsing, face_occlusion), or off: the network draws over them."""
 
 
 @dataclass(frozen=True, slots=True)

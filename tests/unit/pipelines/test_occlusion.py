@@ -25,8 +25,8 @@ def _made(work: str, astronaut: Image, *places: Path, more: dict[str, bytes], oc
     """Swap or restore, with networks that change every pixel that they may."""
     with tiny_studio(*places, more=more) as studio:
         if work == "swap":
-            return studio.swap(astronaut, astronaut, SwapPresetOptions(consent=True, occlusion=occlusion))
-        options = RestorePresetOptions(restore_strength=1.0, identity="off", occlusion=occlusion)
+            return studio.swap(astronaut, astronaut, SwapPresetOptions(consent=True, swap_occlusion=occlusion))
+        options = RestorePresetOptions(restore_strength=1.0, identity="off", restore_occlusion=occlusion)
         return studio.restore(astronaut, options)
 
 

@@ -14,9 +14,9 @@ from facecraft.imaging.image import Image, Pixels
 from facecraft.imaging.resample import warp
 from facecraft.models.hub import ModelHub, NamedRestorer
 from facecraft.models.hub.hub import AUTO
-from facecraft.options import Fraction
+from facecraft.options import Fraction, Options
 from facecraft.pipelines.identity import Identity, IdentityCheck, IdentityGuard, remark
-from facecraft.pipelines.occlusion import RESTORED, Cover, OcclusionOptions
+from facecraft.pipelines.occlusion import RESTORED, Cover, Occlusion
 from facecraft.pipelines.redraw import COLOR_MATCH, FacePart, moved
 from facecraft.pipelines.stage import Context, stage
 from facecraft.progress import ProgressEvent
@@ -32,7 +32,7 @@ class RestoreFaces(StrEnum):
     ALL = "all"
 
 
-class RestoreOptions(OcclusionOptions):
+class RestoreOptions(Options):
     """How faces are restored."""
 
     restore: bool = True
@@ -47,6 +47,9 @@ class RestoreOptions(OcclusionOptions):
     Other networks know only restore_strength."""
     restore_strength: Fraction = 0.8
     """How strongly the restored face is laid over the original: 0 not at all, 1 completely."""
+    restore_occlusion: Occlusion = Occlusion.AUTO
+    """Whether hair, hats and hands in front of a face stay as they are: auto, where a model that finds them is installed
+    (face_parsing, face_occlusion), or off: they are redrawn with the face."""
     identity: IdentityGuard = IdentityGuard.NORMAL
     """How alike the person must stay: off, soft, normal or strict. When a recogniser (dlib, SFace or ArcFace, the best
     installed) finds the face less alike than that, the strength is reduced step by step and the original kept at last.
@@ -77,7 +80,7 @@ def restore(context: Context, options: RestoreOptions, models: ModelHub) -> Cont
     found: list[Identity] = []
     check = IdentityCheck.open(models, options.identity)
     work = _Restoring(
-        restorer, check, Cover.open(models, options.occlusion), options.fidelity, options.restore_strength
+        restorer, check, Cover.open(models, options.restore_occlusion), options.fidelity, options.restore_strength
     )
     for done, index in enumerate(wanted):
         context.watch.cancel.check()

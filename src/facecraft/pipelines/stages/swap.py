@@ -23,9 +23,9 @@ from facecraft.imaging import codecs
 from facecraft.imaging.image import Image, Pixels
 from facecraft.models.hub import ModelHub, NamedEmbedder, NamedSwapper
 from facecraft.models.hub.hub import AUTO
-from facecraft.options import Fraction
+from facecraft.options import Fraction, Options
 from facecraft.pipelines.identity import Identity, IdentityGuard, Verdict, limit
-from facecraft.pipelines.occlusion import SWAPPED, Cover, OcclusionOptions
+from facecraft.pipelines.occlusion import SWAPPED, Cover, Occlusion
 from facecraft.pipelines.redraw import FacePart, moved
 from facecraft.pipelines.stage import Context, stage
 
@@ -56,7 +56,7 @@ class SwapFaces(StrEnum):
     ALL = "all"
 
 
-class SwapOptions(OcclusionOptions):
+class SwapOptions(Options):
     """How faces are swapped."""
 
     consent: bool = False
@@ -70,6 +70,9 @@ class SwapOptions(OcclusionOptions):
     Replaces faces and swap_faces, and contradicts a reference picture."""
     swap_strength: Fraction = 1.0
     """How strongly the new face is laid over the old one: 0 not at all, 1 completely."""
+    swap_occlusion: Occlusion = Occlusion.AUTO
+    """Whether hair, hats, glasses and hands in front of a face stay as they are: auto, where a model that finds them is
+    installed (face_parsing, face_occlusion), or off: the new face is laid over them."""
     provenance: bool = True
     """Write into the file (XMP, IPTC digital source type) that a part of it was drawn by a network."""
 
@@ -101,7 +104,7 @@ def swap(context: Context, options: SwapOptions, models: ModelHub) -> Context:
     else:
         pairs = _plan(context, options, found)
     vectors = embedder.embed(picture, [found[source] for source, _ in pairs])
-    work = _Swapping(swapper, embedder, Cover.open(models, options.occlusion), options.swap_strength)
+    work = _Swapping(swapper, embedder, Cover.open(models, options.swap_occlusion), options.swap_strength)
     canvas = np.array(context.canvas)
     identities = []
     for (_, target), vector in zip(pairs, vectors, strict=True):
