@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import JsonValue
 
 from facecraft.galleries.records import EnrolledFace, Gallery, Match, Person
-from facecraft.pipelines.report import FaceRecord, SourceRecord
+from facecraft.pipelines.report import FaceRecord, Record, SourceRecord
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class GalleryRecord(_Record):
+class GalleryRecord(Record):
     """People who can be searched by face."""
 
     id: str
@@ -44,7 +40,7 @@ class GalleryRecord(_Record):
         )
 
 
-class PersonRecord(_Record):
+class PersonRecord(Record):
     """Somebody who is enrolled."""
 
     id: str
@@ -72,7 +68,7 @@ class PersonRecord(_Record):
         )
 
 
-class EnrolledFaceRecord(_Record):
+class EnrolledFaceRecord(Record):
     """One face of a person. Its vector never leaves the gallery."""
 
     id: str
@@ -96,7 +92,7 @@ class EnrolledFaceRecord(_Record):
         )
 
 
-class GalleriesPage(_Record):
+class GalleriesPage(Record):
     """One page of galleries, the oldest first."""
 
     items: tuple[GalleryRecord, ...]
@@ -104,7 +100,7 @@ class GalleriesPage(_Record):
     """What to send for the next page; null when this is the last."""
 
 
-class PeoplePage(_Record):
+class PeoplePage(Record):
     """One page of people in the order of their enrollment."""
 
     model: str
@@ -113,7 +109,7 @@ class PeoplePage(_Record):
     """What to send for the next page; null when this is the last."""
 
 
-class EnrolledFacesPage(_Record):
+class EnrolledFacesPage(Record):
     """One page of faces in the order of their enrollment."""
 
     model: str
@@ -122,7 +118,7 @@ class EnrolledFacesPage(_Record):
     """What to send for the next page; null when this is the last."""
 
 
-class MatchRecord(_Record):
+class MatchRecord(Record):
     """A person who resembles the face that was searched for."""
 
     person: PersonRecord
@@ -132,7 +128,7 @@ class MatchRecord(_Record):
     """Cosine, -1..1."""
 
 
-class ProbeRecord(_Record):
+class ProbeRecord(Record):
     """A face that was searched for, and who resembles it."""
 
     index: int
@@ -159,7 +155,7 @@ class ProbeRecord(_Record):
         )
 
 
-class SearchReport(_Record):
+class SearchReport(Record):
     """Who was found in a gallery."""
 
     gallery_id: str

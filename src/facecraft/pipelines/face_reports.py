@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from facecraft.faces.attributes import Attributes, Sex
 from facecraft.imaging.image import Image
 from facecraft.pipelines.recognition import Comparison, DescribedFaces, FaceEmbeddings, FoundFaces, compare
-from facecraft.pipelines.report import FaceRecord, SourceRecord
+from facecraft.pipelines.report import FaceRecord, Record, SourceRecord
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class AttributesRecord(_Record):
+class AttributesRecord(Record):
     """Apparent age and sex: a guess of a network from one picture, and often wrong. What it does not tell is null."""
 
     age: int | None
@@ -55,7 +50,7 @@ class EmbeddedFace(FaceRecord):
     embedding: tuple[float, ...]
 
 
-class FacesReport(_Record):
+class FacesReport(Record):
     """Every face of a picture."""
 
     source: SourceRecord
@@ -86,7 +81,7 @@ class FacesReport(_Record):
         )
 
 
-class EmbeddingsReport(_Record):
+class EmbeddingsReport(Record):
     """The chosen faces of a picture as vectors."""
 
     source: SourceRecord
@@ -143,7 +138,7 @@ class EmbeddingsReport(_Record):
         )
 
 
-class ComparedPicture(_Record):
+class ComparedPicture(Record):
     """One of two compared pictures."""
 
     source: SourceRecord
@@ -151,7 +146,7 @@ class ComparedPicture(_Record):
     """The compared faces, from left to right: rows (of the first) and columns (of the second) of the matrices."""
 
 
-class CompareReport(_Record):
+class CompareReport(Record):
     """Every chosen face of one picture compared with every chosen face of another."""
 
     model: str

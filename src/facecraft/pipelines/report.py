@@ -16,11 +16,13 @@ from facecraft.pipelines.pipeline import StageTime
 from facecraft.pipelines.stage import Context
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """Something that is told: its fields are fixed, and an unknown one is refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class BoxRecord(_Record):
+class BoxRecord(Record):
     """A box in pixels of the input, origin at the top left; and the same as fractions of its sides."""
 
     x: float
@@ -31,7 +33,7 @@ class BoxRecord(_Record):
     """x1, y1, x2, y2 divided by the picture's width and height."""
 
 
-class FaceRecord(_Record):
+class FaceRecord(Record):
     """One face of the input."""
 
     index: int
@@ -75,7 +77,7 @@ class FaceRecord(_Record):
         )
 
 
-class SourceRecord(_Record):
+class SourceRecord(Record):
     """The input as it was read."""
 
     name: str | None
@@ -104,7 +106,7 @@ class SourceRecord(_Record):
         )
 
 
-class TransformRecord(_Record):
+class TransformRecord(Record):
     """The one map from pixels of the input to pixels of the output."""
 
     matrix: tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -118,7 +120,7 @@ class TransformRecord(_Record):
         return cls(matrix=((a, b, c), (d, e, f)), scale=round(transform.scale, 6), degrees=round(transform.degrees, 3))
 
 
-class IdentityRecord(_Record):
+class IdentityRecord(Record):
     """Whether a face that was redrawn still shows the same person."""
 
     stage: str
@@ -164,7 +166,7 @@ class IdentityRecord(_Record):
         )
 
 
-class StageRecord(_Record):
+class StageRecord(Record):
     """How long a stage took, and why it did nothing if it did nothing."""
 
     stage: str
@@ -172,7 +174,7 @@ class StageRecord(_Record):
     skipped: str | None = None
 
 
-class OutputRecord(_Record):
+class OutputRecord(Record):
     """One file that was written."""
 
     format: str
@@ -198,7 +200,7 @@ class OutputRecord(_Record):
         )
 
 
-class Report(_Record):
+class Report(Record):
     """Everything a person or program may want to know about one run."""
 
     source: SourceRecord

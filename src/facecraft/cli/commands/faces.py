@@ -2,91 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import typer
 
 from facecraft.cli.console import counted, result, table
-from facecraft.cli.flags import Flags, with_flags
-from facecraft.cli.inputs import Source, select
-from facecraft.cli.outputs import check_report
-from facecraft.cli.pictures import (
-    ENGINE_SETTINGS,
-    Inputs,
-    Jobs,
-    Json,
-    Recursive,
-    ReportFile,
-    Telling,
-    configure_log,
-    each_picture,
-)
+from facecraft.cli.inputs import Source
+from facecraft.cli.looking import looking
 from facecraft.pipelines.face_reports import AttributesRecord, EmbeddingsReport, FacesReport
-from facecraft.pipelines.recognition import AttributesOptions, DescribeOptions, EmbedOptions
+from facecraft.pipelines.recognition import AttributesOptions, EmbedOptions
 from facecraft.progress import CancelToken
-from facecraft.settings import Settings
 from facecraft.studio import Studio
 
 
 def build(name: str) -> typer.Typer:
     """Build the command ``name``. Raises ConfigurationError when the settings have bad values."""
-    settings = Flags(Settings.load(), ENGINE_SETTINGS)
-    body: Callable[..., None]
-    options: Flags[Any]
     if name == "embed":
-        body, options, line = _embed, Flags(EmbedOptions()), "Turn the faces of pictures into vectors."
-    else:
-        body, options, line = _attributes, Flags(AttributesOptions()), "Guess apparent age and sex of faces."
-    application = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    application.command(name, help=line)(with_flags(body, options=options, settings=settings))
-    return application
+        return looking(name, "Turn the faces of pictures into vectors.", EmbedOptions(), _embed, _show_embeddings)
+    return looking(name, "Guess apparent age and sex of faces.", AttributesOptions(), _attributes, _show_attributes)
 
 
-def _embed(
-    ctx: typer.Context,
-    *,
-    inputs: Inputs,
-    options: EmbedOptions,
-    settings: Settings,
-    recursive: Recursive = False,
-    jobs: Jobs = None,
-    as_json: Json = False,
-    report: ReportFile = None,
-) -> None:
-    configure_log(settings, debug=ctx.obj.debug)
-    selection = select(inputs, settings.file_limits, recursive=recursive)
-    check_report(report, selection)
-    with Studio.open(settings) as studio:
-
-        def work(source: Source, cancel: CancelToken) -> EmbeddingsReport:
-            return studio.embed(source.picture, options, name=source.name, cancel=cancel)
-
-        telling = Telling(json=as_json, report=report, paths=False)
-        each_picture(selection, work, label="embed", jobs=jobs, telling=telling, show=_show_embeddings)
+def _embed(studio: Studio, source: Source, options: EmbedOptions, cancel: CancelToken) -> EmbeddingsReport:
+    return studio.embed(source.picture, options, name=source.name, cancel=cancel)
 
 
-def _attributes(
-    ctx: typer.Context,
-    *,
-    inputs: Inputs,
-    options: DescribeOptions,
-    settings: Settings,
-    recursive: Recursive = False,
-    jobs: Jobs = None,
-    as_json: Json = False,
-    report: ReportFile = None,
-) -> None:
-    configure_log(settings, debug=ctx.obj.debug)
-    selection = select(inputs, settings.file_limits, recursive=recursive)
-    check_report(report, selection)
-    with Studio.open(settings) as studio:
-
-        def work(source: Source, cancel: CancelToken) -> FacesReport:
-            return studio.attributes(source.picture, options, name=source.name, cancel=cancel)
-
-        telling = Telling(json=as_json, report=report, paths=False)
-        each_picture(selection, work, label="attributes", jobs=jobs, telling=telling, show=_show_attributes)
+def _attributes(studio: Studio, source: Source, options: AttributesOptions, cancel: CancelToken) -> FacesReport:
+    return studio.attributes(source.picture, options, name=source.name, cancel=cancel)
 
 
 def _show_embeddings(report: EmbeddingsReport) -> None:
