@@ -117,7 +117,9 @@ def open_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
             }
             settings = Settings(**{"device": "cpu", "offline": True, **own, **changes})
             app = create_app(settings, studio)
-            server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=5))
+            server = uvicorn.Server(
+                uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=5, proxy_headers=False)
+            )
             thread = threading.Thread(target=server.run, daemon=True)
             thread.start()
             deadline = time.monotonic() + 30

@@ -243,6 +243,12 @@ class Settings(StorageConfig, JobConfig, AccountConfig, BaseSettings):
         return Path(rest.partition("?")[0].removeprefix("/"))
 
     @property
+    def jwt_secret_file(self) -> Path:
+        """Where the secret that signs tokens is kept when none is given: beside the database, if that is a file."""
+        file = self.database_file
+        return _data_dir("jwt-secret") if file is None else file.absolute().with_name("jwt-secret")
+
+    @property
     def migrates(self) -> bool:
         """Whether the tables are brought to this version when the database is opened."""
         return self.database_file is not None if self.auto_migrate is None else self.auto_migrate

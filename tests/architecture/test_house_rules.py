@@ -33,6 +33,10 @@ HOMES = {
     "pydantic_settings": ("settings.py",),
     "sqlalchemy": ("db", "jobs", "accounts", "galleries"),
     "alembic": ("db",),
+    "argon2": ("accounts",),
+    "jwt": ("accounts",),
+    "limits": ("accounts",),
+    "smtplib": ("accounts",),
     "psycopg": ("db",),
     "celery": ("jobs", "worker.py"),
 }
@@ -109,7 +113,18 @@ def test_broad_except_stands_only_at_the_outermost_doors() -> None:
 
 @pytest.mark.parametrize("module", ["facecraft", "facecraft.cli.app"])
 def test_importing_a_door_loads_no_heavy_library(module: str) -> None:
-    heavy = ["onnxruntime", "ai_edge_litert", "dlib", "fastapi", "scipy", "uvicorn"]
+    heavy = [
+        "onnxruntime",
+        "ai_edge_litert",
+        "dlib",
+        "fastapi",
+        "scipy",
+        "uvicorn",
+        "sqlalchemy",
+        "argon2",
+        "jwt",
+        "limits",
+    ]
     if module == "facecraft":
         heavy += ["cv2", "PIL", "typer"]
     code = f"import sys, {module}; print(*[m for m in {heavy!r} if m in sys.modules])"

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from facecraft.accounts import keys
 from facecraft.accounts.errands import Errands
-from facecraft.accounts.records import ALL_SCOPES, Caller, Role, Scope, now
+from facecraft.accounts.records import ALL_SCOPES, KEY_PREFIX, Caller, Role, Scope, now
 from facecraft.accounts.tokens import AccessTokens, digest
 from facecraft.db.database import Database
 from facecraft.db.ids import parse_id
@@ -87,7 +87,7 @@ class Callers:
         if known is not None:
             return known
         changes = self._changes
-        caller, expires = self._of_key(text) if text.startswith(keys.PREFIX) else self._of_token(text)
+        caller, expires = self._of_key(text) if text.startswith(KEY_PREFIX) else self._of_token(text)
         until = time.monotonic() + min(self._seconds, expires - time.time())
         with self._lock:
             # What was changed while we looked may be the very thing we saw.

@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from facecraft.accounts.records import ApiKey, Role, Scope, check_name, now
+from facecraft.accounts.records import KEY_PREFIX, ApiKey, Role, Scope, check_name, now
 from facecraft.accounts.tokens import digest, new_secret
 from facecraft.accounts.users import checked
 from facecraft.db.database import Database
@@ -18,7 +18,6 @@ from facecraft.db.ids import new_id, parse_id
 from facecraft.db.tables import API_KEYS, USERS
 from facecraft.errors import ApiKeyNotFoundError, InvalidOptionError, UserNotFoundError
 
-PREFIX = "fck_"
 MOST_KEYS = 100
 """Keys that one user may have."""
 
@@ -66,7 +65,7 @@ class ApiKeys:
                 )
             )  # fmt: skip
         self._changed()
-        return made, f"{PREFIX}{UUID(made.id).hex}_{secret}"
+        return made, f"{KEY_PREFIX}{UUID(made.id).hex}_{secret}"
 
     def browse(self, user_id: str) -> tuple[ApiKey, ...]:
         """List the keys of one user, the oldest first."""
@@ -107,8 +106,8 @@ def to_key(row: Row[Any]) -> ApiKey:
 
 def parts(text: str) -> tuple[str, str] | None:
     """Return the id and the secret of a key as it is sent, None when it does not look like one."""
-    key_id, _, secret = text.removeprefix(PREFIX).partition("_")
-    if not text.startswith(PREFIX) or not secret or len(key_id) != 32 or len(text) > 200:
+    key_id, _, secret = text.removeprefix(KEY_PREFIX).partition("_")
+    if not text.startswith(KEY_PREFIX) or not secret or len(key_id) != 32 or len(text) > 200:
         return None
     try:
         return str(UUID(hex=key_id)), secret

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import limits
 from limits.errors import ConfigurationError as LimitsConfigurationError
 from limits.errors import StorageError as LimitsStorageError
-from limits.storage import MemoryStorage, Storage, storage_from_string
+from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from facecraft.errors import ConfigurationError
@@ -99,7 +99,7 @@ class Rates:
 
 def _hit(limiter: MovingWindowRateLimiter, items: tuple[limits.RateLimitItem, ...], who: str) -> Window:
     # First asked, then counted: a call that one limit refuses takes nothing from the others.
-    allowed = all(limiter.test(item, who) for item in items) and all([limiter.hit(item, who) for item in items])
+    allowed = all(limiter.test(item, who) for item in items) and all(limiter.hit(item, who) for item in items)
     moment = time.time()
     seen = []
     for item in items:
@@ -110,11 +110,11 @@ def _hit(limiter: MovingWindowRateLimiter, items: tuple[limits.RateLimitItem, ..
     return Window(allowed, limit, remaining if allowed else 0, reset if allowed else max(1, reset))
 
 
-def _redis(url: str) -> Storage:
+def _redis(url: str) -> RedisStorage:
     if not url.startswith(("redis://", "rediss://", "redis+unix://")):
         raise ConfigurationError("Requests are counted in Redis only.", hint="Use redis://host:6379/1.")
     try:
-        return storage_from_string(
+        return RedisStorage(
             url, wrap_exceptions=True, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS
         )
     except LimitsConfigurationError as error:

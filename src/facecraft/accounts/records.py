@@ -12,6 +12,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+KEY_PREFIX = "fck_"
+"""How every API key begins, so that it is recognized where it must not be: in a log, in a repository."""
 LONGEST_EMAIL = 254
 """Characters of a mail path without its brackets (RFC 5321, section 4.5.3.1.3)."""
 SHORTEST_PASSWORD = 8

@@ -18,14 +18,29 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from facecraft import telemetry
+from facecraft.accounts.config import AuthMode
 from facecraft.api import problems
-from facecraft.api.access import ApiKey
+from facecraft.api.access import Access, Gate, accounts_for
 from facecraft.api.conditions import Conditions
 from facecraft.api.dependencies import Services
 from facecraft.api.installs import Installs
 from facecraft.api.limits import BodyLimit, body_limit
 from facecraft.api.listening import check_address
-from facecraft.api.routes import docs, faces, galleries, health, legacy, legacy_faces, models, presets, results
+from facecraft.api.routes import (
+    account,
+    auth,
+    docs,
+    faces,
+    galleries,
+    health,
+    keys,
+    legacy,
+    legacy_faces,
+    models,
+    presets,
+    results,
+    users,
+)
 from facecraft.api.uploads import clean
 from facecraft.api.warmup import Warmup, start
 from facecraft.api.workbench import Workbench
@@ -47,6 +62,7 @@ SWITCH_SECONDS = 0.0005
 
 def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
     """Return the application. It opens a :class:`Studio` when it starts, unless one is given (and then left open)."""
+    gate = Gate(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -61,7 +77,9 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         warmup = Warmup(opened)
         installs = Installs(opened.store, enabled=settings.auto_install)
         app.state.services = Services(settings, opened, kept, bench, warmup, installs, Conditions(opened, installs))
-        sweepers = [*_sweepers(kept, settings.cleanup_age_hours), _gallery_sweeper(opened)]
+        accounts = accounts_for(settings, opened)
+        gate.open(accounts)
+        sweepers = [*_sweepers(kept, settings.cleanup_age_hours), _gallery_sweeper(opened), _session_sweeper(gate)]
         warming = start(bench, warmup)
         try:
             yield
@@ -71,6 +89,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
             await anyio.to_thread.run_sync(installs.close)
             for sweeper in sweepers:
                 await anyio.to_thread.run_sync(sweeper.close)
+            await anyio.to_thread.run_sync(accounts.close)
             if studio is None:
                 opened.close()
 
@@ -82,11 +101,12 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # a redirect would be built from what the client says our name is
         lifespan=lifespan,
-        middleware=_layers(settings),
+        middleware=_layers(settings, gate),
         responses=problems.RESPONSES,
     )
     problems.install(app)
     app.state.settings = settings
+    app.state.gate = gate
     app.openapi = partial(_describe, app, app.openapi)  # type: ignore[method-assign]  # as its documentation advises
     for router in (
         docs.router,
@@ -99,23 +119,22 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         presets.schemas(settings),
         models.router,
         results.router,
+        auth.router,
+        account.router,
+        keys.router,
+        users.router,
     ):
         app.include_router(router)
     return app
 
 
 def _describe(app: FastAPI, write: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return the OpenAPI document of ``app`` with what every endpoint shares: the shape of errors, and the key."""
+    """Return the OpenAPI document of ``app`` with what every endpoint shares: the shape of errors, and how callers are known."""
     document = write()
     parts = document.setdefault("components", {})
     parts.setdefault("schemas", {}).update(problems.schemas())
-    settings: Settings = app.state.settings
-    if settings.api_key is not None:
-        parts["securitySchemes"] = {
-            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            "bearer": {"type": "http", "scheme": "bearer"},
-        }
-        document["security"] = [{"key": []}, {"bearer": []}]
+    gate: Gate = app.state.gate
+    gate.describe(document)
     return document
 
 
@@ -123,7 +142,7 @@ async def _opened(settings: Settings) -> Studio:
     return await anyio.to_thread.run_sync(Studio.open, settings)
 
 
-def _layers(settings: Settings) -> list[Middleware]:
+def _layers(settings: Settings, gate: Gate) -> list[Middleware]:
     """Return the layers around the routes, outermost first."""
     layers = [Middleware(problems.LastResort)]
     if settings.cors_origins:
@@ -131,15 +150,23 @@ def _layers(settings: Settings) -> list[Middleware]:
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
-                allow_methods=("GET", "POST", "PATCH", "DELETE"),
+                allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
                 allow_headers=("X-API-Key", "Authorization", "X-Request-Id"),
                 allow_credentials="*" not in settings.cors_origins,
-                expose_headers=("X-Request-Id", "X-Facecraft-Job-Id", "X-Facecraft-Faces", "Server-Timing"),
+                expose_headers=(
+                    "X-Request-Id",
+                    "X-Facecraft-Job-Id",
+                    "X-Facecraft-Faces",
+                    "Server-Timing",
+                    "Retry-After",
+                    "RateLimit-Limit",
+                    "RateLimit-Remaining",
+                    "RateLimit-Reset",
+                ),
             )
         )
     layers.append(Middleware(BodyLimit, limit=partial(body_limit, settings)))
-    if settings.api_key is not None:
-        layers.append(Middleware(ApiKey, key=settings.api_key.get_secret_value()))
+    layers.append(Middleware(Access, gate=gate))
     return layers
 
 
@@ -182,6 +209,19 @@ def _gallery_sweeper(studio: Studio) -> Sweeper:
     return Sweeper(sweep, seconds=SWEEP_SECONDS, failed=failed)
 
 
+def _session_sweeper(gate: Gate) -> Sweeper:
+    """Delete sessions and tokens that have expired; a server that never looked at an account loads no database."""
+
+    def sweep() -> None:
+        if gate.accounts.opened is not None:
+            gate.accounts.opened.sessions.sweep()
+
+    def failed(error: StorageError) -> None:
+        log.warning("sessions could not be swept: %s", error.message, extra={"detail": error.detail})
+
+    return Sweeper(sweep, seconds=SWEEP_SECONDS, failed=failed)
+
+
 def _has_galleries(settings: Settings) -> bool:
     """Whether there is a database: an SQLite file is made with the first gallery only."""
     return settings.database_file is None or settings.database_file.exists()
@@ -215,13 +255,6 @@ def serve(settings: Settings) -> None:
 
     _prepare(settings)
     check_address(settings.host, settings.port)
-    if settings.api_key is None and not _is_loopback(settings.host):
-        log.warning(
-            "ANYBODY WHO REACHES %s:%s MAY USE THIS SERVER: no API key is set. Set FACECRAFT_API_KEY "
-            "(openssl rand -hex 32), or listen on 127.0.0.1.",
-            settings.host,
-            settings.port,
-        )
     ObjectBlobStore.folder(settings.output_dir).check()
     clean(settings.upload_dir)
     run = partial(
@@ -230,17 +263,40 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # who may tell the caller's address is decided by FACECRAFT_TRUSTED_PROXIES
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     with Studio.open(settings) as studio:
         if _has_galleries(settings):
             studio.galleries.sweep()
+        _warn(settings, studio)
         if settings.workers == 1:
             run(create_app(settings, studio))
             return
     settings.hand_down()
     run("facecraft.api.app:from_environment", factory=True, workers=settings.workers)
+
+
+def _warn(settings: Settings, studio: Studio) -> None:
+    """Say loudly that everybody may use a server that is not for this machine alone, and that nobody may use one."""
+    accounts = accounts_for(settings, studio)
+    try:
+        anybody = accounts.exist() and accounts.open().callers.anybody()
+    finally:
+        accounts.close()
+    closed = settings.auth is not AuthMode.OFF and (settings.api_key is not None or anybody)
+    if settings.auth is AuthMode.REQUIRED and not closed:
+        log.warning(
+            "NOBODY MAY USE THIS SERVER YET: make a user (facecraft users create) or a key (facecraft keys create)."
+        )
+    elif not closed and not _is_loopback(settings.host):
+        log.warning(
+            "ANYBODY WHO REACHES %s:%s MAY USE THIS SERVER: no API key is set and there are no users. Set "
+            "FACECRAFT_API_KEY (openssl rand -hex 32), make a user (facecraft users create), or listen on 127.0.0.1.",
+            settings.host,
+            settings.port,
+        )
 
 
 def _is_loopback(host: str) -> bool:

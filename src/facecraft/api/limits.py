@@ -15,6 +15,7 @@ from facecraft.settings import Settings
 
 MIB = 1024 * 1024
 GALLERIES = "/api/v1/galleries"
+ACCOUNTS = ("/api/v1/auth/", "/api/v1/account", "/api/v1/users")
 OVERHEAD = MIB
 """Bytes of a request that are not pictures: fields and the headers of parts."""
 LARGEST_BATCH = 1024 * MIB
@@ -31,6 +32,8 @@ def body_limit(settings: Settings, path: str) -> int:
     largest = settings.max_upload_size_mb * MIB
     if path.startswith(GALLERIES) and not path.endswith(("/people", "/faces", "/search")):
         return OVERHEAD  # names and details
+    if path.startswith(ACCOUNTS):
+        return OVERHEAD  # names and passwords
     if path.endswith("/batch") or (path.startswith(GALLERIES) and not path.endswith("/search")):
         return min(largest * settings.batch_max_files, max(largest, LARGEST_BATCH)) + OVERHEAD
     return pictures_of(path) * largest + OVERHEAD
