@@ -100,3 +100,15 @@ def test_an_address_of_another_machine_is_a_configuration_error(host: str) -> No
     code, err = _refused("--host", host, "--port", "0")
     assert code == EXIT_CODES[Kind.CONFIGURATION]
     assert "--host" in err
+
+
+def test_being_told_to_stop_is_no_failure(tmp_path: Path, free: int) -> None:
+    environment = {**os.environ, "FACECRAFT_OUTPUT_DIR": str(tmp_path / "out"), "FACECRAFT_API_KEY": KEY}
+    command = [sys.executable, "-m", "facecraft", "serve", "--port", str(free), "--models-dir", str(tmp_path)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as server:
+        try:
+            assert _answer(f"http://127.0.0.1:{free}", server) is not None
+        finally:
+            server.terminate()
+            said = server.communicate(timeout=60)[1].decode()
+    assert server.returncode == 0, said

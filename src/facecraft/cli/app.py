@@ -6,6 +6,7 @@ loads neither Pydantic nor NumPy nor a network runtime.
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -57,6 +58,8 @@ COMMANDS = {
     "gallery": ("gallery", "Enroll people and find a face among them."),
     "demo": ("demo", "Make a portrait of a sample photo and show every step."),
     "serve": ("serve", "Serve the HTTP API."),
+    "users": ("users", "Make, list, lock out and delete users of the server."),
+    "keys": ("keys", "Make, list and revoke API keys."),
     "migrate": ("migrate", "Bring the database to this version."),
     "models": ("models", "List, install, verify and remove models."),
     "doctor": ("doctor", "Say what is installed, what is missing and the command for it."),
@@ -168,4 +171,6 @@ def run(args: Sequence[str]) -> int:
 
 def main() -> None:
     """Run ``facecraft`` and end the process."""
+    # Process 1 of a container hears no signal that it does not handle: being told to stop is like Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(sys.argv[1:]))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from types import FrameType
+
 import typer
 
 from facecraft.cli.flags import Flags, with_flags
@@ -23,6 +26,8 @@ def build(name: str) -> typer.Typer:
 
 def _serve(ctx: typer.Context, *, settings: Settings) -> None:
     """Serve the HTTP API until Ctrl-C. Every FACECRAFT_* setting applies; these flags win over them."""
+    # A server that is told to stop has not failed. The web server hands the signal on after it has shut down.
+    signal.signal(signal.SIGTERM, _stop)
     try:
         # Loads the web framework, which no other command needs.
         from facecraft.api.app import serve  # noqa: PLC0415
@@ -33,3 +38,7 @@ def _serve(ctx: typer.Context, *, settings: Settings) -> None:
             "The server is not installed.", hint="pip install 'facecraft[server]'", detail=str(error)
         ) from error
     serve(settings.model_copy(update={"debug": settings.debug or ctx.obj.debug}))
+
+
+def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of signal handlers
+    raise SystemExit(0)
