@@ -20,6 +20,7 @@ for the person, a ``hint`` that names the next step, and a ``detail`` for the lo
     │   └── GalleryNotFoundError · PersonNotFoundError · EnrolledFaceNotFoundError · EmbeddingMismatchError
     ├── JobError              work that outlives a request
     │   ├── JobNotFoundError · JobStateError · JobAbandonedError · LeaseLostError · ArtifactNotFoundError
+    │   ├── InputBlobNotFoundError · QuotaExceededError
     │   └── BusyError · CancelledError · DeadlineError
     ├── WebhookError          addresses that are told when jobs end
     │   ├── WebhookNotFoundError · DeliveryNotFoundError · WebhookDisabledError
@@ -112,6 +113,7 @@ from facecraft.errors.work import (
     IdempotencyInProgressError,
     IdempotencyKeyError,
     IdempotencyMismatchError,
+    InputBlobNotFoundError,
     JobAbandonedError,
     JobError,
     JobNotFoundError,
@@ -119,6 +121,7 @@ from facecraft.errors.work import (
     LeaseLostError,
     PersonNotFoundError,
     PipelineError,
+    QuotaExceededError,
     TooManyWebhooksError,
     WebhookDisabledError,
     WebhookError,
@@ -157,6 +160,7 @@ __all__ = [
     "ImageDecodeError",
     "ImageTooLargeError",
     "InferenceError",
+    "InputBlobNotFoundError",
     "InputError",
     "InputNotFoundError",
     "InvalidCredentialsError",
@@ -181,6 +185,7 @@ __all__ = [
     "PersonNotFoundError",
     "PipelineError",
     "ProviderUnavailableError",
+    "QuotaExceededError",
     "RateLimitedError",
     "ReferenceNotFoundError",
     "ResetTokenError",

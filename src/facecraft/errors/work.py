@@ -64,6 +64,24 @@ class ArtifactNotFoundError(JobError, code="artifact_not_found", kind=Kind.NOT_F
     """The job has no result of this name."""
 
 
+class InputBlobNotFoundError(
+    JobError,
+    code="blob_not_found",
+    kind=Kind.NOT_FOUND,
+    hint="Upload the file again: uploads are kept for a while only.",
+):
+    """There is no such upload, or it has been deleted."""
+
+
+class QuotaExceededError(
+    JobError,
+    code="quota_exceeded",
+    kind=Kind.STORAGE_FULL,
+    hint="Delete jobs and uploads that are not needed any more, or wait until they expire.",
+):
+    """As many bytes are kept for this caller as may be."""
+
+
 class BusyError(JobError, code="busy", kind=Kind.BUSY, hint="Retry after a moment."):
     """All workers are busy and the queue is full."""
 

@@ -1,31 +1,24 @@
-"""`BlobStore`: named bytes that outlive a request, and its obstore implementation (a local folder or memory).
+"""`BlobStore`: named bytes that outlive a request.
 
 Keys are made by the server, never by a client: lower-case letters, digits, ``.``, ``-`` and ``_`` in segments
-divided by ``/``. The layout is one folder for each job: ``{job_id}/{artifact name}``.
+divided by ``/``.
 """
 
 from __future__ import annotations
 
-import errno
-import os
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import BinaryIO, Protocol
 
-from facecraft.errors import StorageAccessError, StorageError, StorageFullError
-
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+from facecraft.errors import StorageError
 
 _KEY = re.compile(r"[a-z0-9_-][a-z0-9._-]*(/[a-z0-9_-][a-z0-9._-]*)*")
+_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
 
 
-class BlobNotFoundError(StorageError, code="blob_not_found"):
+class BlobNotFoundError(StorageError, code="bytes_not_found"):
     """There are no bytes under this key."""
 
 
@@ -36,53 +29,67 @@ class BlobInfo:
     key: str
     size: int
     modified: datetime
-    """When they were written, in UTC."""
+    """When they were written, in UTC, by the clock of the store."""
 
 
 class BlobStore(Protocol):
     """Named bytes. Safe to use from several threads. Writing a key again replaces it in one step."""
 
-    def put(self, key: str, data: bytes) -> None:
-        """Keep ``data`` under ``key``. Raises StorageFullError, StorageAccessError, StorageError."""
+    def put(self, key: str, data: bytes, *, media_type: str | None = None) -> None:
+        """Keep ``data`` under ``key``, with its media type where the store keeps one.
+
+        Raises StorageFullError, StorageAccessError, StorageError.
+        """
+        ...
+
+    def put_file(self, key: str, file: BinaryIO, *, media_type: str | None = None) -> int:
+        """Keep what ``file`` holds from here on, a piece at a time, and return how many bytes that were.
+
+        Nothing is kept when reading the file fails. Raises as :meth:`put`, and what reading the file raises.
+        """
         ...
 
     def get(self, key: str) -> bytes:
         """Return the bytes under ``key``. Raises BlobNotFoundError, StorageError."""
         ...
 
+    def stream(self, key: str) -> Iterator[bytes]:
+        """Return the bytes under ``key`` a piece at a time.
+
+        Raises BlobNotFoundError and StorageError at once, and StorageError later when the store goes away.
+        """
+        ...
+
+    def presign(self, key: str, seconds: int, *, filename: str, media_type: str) -> str | None:
+        """Return a link under which anybody may download ``key`` for so many seconds; None when the store cannot.
+
+        The reply carries the media type and the name for the file. Nothing is asked of the store: whether the bytes
+        are there is not known.
+        """
+        ...
+
     def find(self, prefix: str) -> Iterator[BlobInfo]:
-        """List what lies under the folder ``prefix`` (all of it for an empty prefix)."""
+        """List what lies under the folder ``prefix`` (all of it for an empty prefix). Raises StorageError."""
         ...
 
     def delete(self, key: str) -> None:
-        """Forget ``key``; nothing happens when it is not there."""
+        """Forget ``key``; nothing happens when it is not there. Raises StorageError."""
+        ...
+
+    def delete_all(self, keys: Iterable[str]) -> None:
+        """Forget many keys, several at a time where that is faster. Raises StorageError; some may be gone then."""
+        ...
+
+    def tidy(self, before: datetime) -> int:
+        """Delete what writes that broke off before that moment left behind; return how many pieces. Raises StorageError.
+
+        A bucket is left alone: what its own rule for incomplete uploads says applies.
+        """
         ...
 
     def check(self) -> None:
         """Write, read and delete a small blob. Raises StorageError when that does not work."""
         ...
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write ``data`` to a file of the caller's own choosing, whole or not at all; the folder is made when missing.
-
-    Raises StorageFullError and StorageAccessError.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
-        partial = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            partial.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFullError(f"There is no space left to write {path}.", detail=str(error)) from error
-        raise StorageAccessError(f"{path} cannot be written: {error.strerror}.", detail=str(error)) from error
 
 
 def check_key(key: str) -> str:
@@ -92,85 +99,8 @@ def check_key(key: str) -> str:
     return key
 
 
-@contextmanager
-def _translated(key: str) -> Iterator[None]:
-    import obstore.exceptions  # noqa: PLC0415 - loaded with the first use
-
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise BlobNotFoundError(detail=key) from error
-    except (obstore.exceptions.PermissionDeniedError, PermissionError) as error:
-        raise StorageAccessError(detail=str(error)) from error
-    except (obstore.exceptions.BaseError, OSError) as error:
-        text = str(error)
-        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text or "os error 28" in text:
-            raise StorageFullError(detail=text) from error
-        if any(sign in text for sign in ("Permission denied", "Read-only file system", "Not a directory")):
-            raise StorageAccessError(detail=text) from error
-        raise StorageError(detail=text) from error
-
-
-class ObjectBlobStore:
-    """A :class:`BlobStore` over any obstore store."""
-
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
-
-    @classmethod
-    def folder(cls, path: Path) -> ObjectBlobStore:
-        """Keep blobs as files under ``path``, which is made when missing. Raises StorageAccessError."""
-        from obstore.store import LocalStore  # noqa: PLC0415
-
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageAccessError(f"The folder {path} cannot be made.", detail=str(error)) from error
-        return cls(LocalStore(path, automatic_cleanup=True))
-
-    @classmethod
-    def memory(cls) -> ObjectBlobStore:
-        """Keep blobs in memory, for tests and for programs that store nothing."""
-        from obstore.store import MemoryStore  # noqa: PLC0415
-
-        return cls(MemoryStore())
-
-    def put(self, key: str, data: bytes) -> None:
-        """See :meth:`BlobStore.put`."""
-        import obstore  # noqa: PLC0415
-
-        with _translated(key):
-            obstore.put(self._store, check_key(key), data)
-
-    def get(self, key: str) -> bytes:
-        """See :meth:`BlobStore.get`."""
-        import obstore  # noqa: PLC0415
-
-        with _translated(key):
-            return bytes(obstore.get(self._store, check_key(key)).bytes())
-
-    def find(self, prefix: str) -> Iterator[BlobInfo]:
-        """See :meth:`BlobStore.find`."""
-        import obstore  # noqa: PLC0415
-
-        with _translated(prefix):
-            for page in obstore.list(self._store, check_key(prefix) if prefix else None):
-                for item in page:
-                    yield BlobInfo(item["path"], item["size"], item["last_modified"])
-
-    def delete(self, key: str) -> None:
-        """See :meth:`BlobStore.delete`."""
-        import obstore  # noqa: PLC0415
-
-        try:
-            with _translated(key):
-                obstore.delete(self._store, check_key(key))
-        except BlobNotFoundError:
-            return
-
-    def check(self) -> None:
-        """See :meth:`BlobStore.check`."""
-        self.put("_check/probe", b"facecraft")
-        if self.get("_check/probe") != b"facecraft":
-            raise StorageError("The store does not return what was written.")
-        self.delete("_check/probe")
+def check_media_type(media_type: str) -> str:
+    """Return a media type without parameters (RFC 6838 section 4.2) when it is well formed. Raises ValueError."""
+    if len(media_type) > 100 or not _MEDIA_TYPE.fullmatch(media_type):
+        raise ValueError(f"not a media type: {media_type!r}")
+    return media_type

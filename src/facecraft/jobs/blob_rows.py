@@ -1,0 +1,136 @@
+"""What the database knows of stored bytes, and the statements of it that others put into their transactions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from facecraft.db.tables import BLOBS
+from facecraft.errors import InputBlobNotFoundError, QuotaExceededError, StorageError
+
+PLACED_WITHIN = timedelta(minutes=30)
+"""A row is written so soon after its bytes, or not at all."""
+SWEPT_AFTER = timedelta(minutes=1)
+"""How long expired bytes still lie there: time for a transaction that read the row just before to end."""
+
+BATCH = 500
+"""Rows that one statement names."""
+
+_LONGEST_NAME = 255
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+PartT = TypeVar("PartT")
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Stored bytes and whose they are: an upload, or an artifact of a job."""
+
+    id: str
+    owner: str | None
+    key: str
+    """Where the bytes lie in the store; never shown to anybody."""
+    job_id: str | None
+    """Of an artifact: the job that made it."""
+    position: int | None
+    """Of an artifact: the item it was made from. None for an upload."""
+    name: str | None
+    """Of an artifact: its name. Of an upload: what the sender called it; never part of a key or a path."""
+    media_type: str
+    bytes: int
+    created_at: datetime
+    expires_at: datetime | None
+    """From this moment on it is as good as deleted; None: kept."""
+
+
+def present() -> datetime:
+    """Return the present moment in UTC."""
+    return datetime.now(UTC)
+
+
+def blob_of(row: Row[Any]) -> Blob:
+    """Return the blob of a row of BLOBS."""
+    return Blob(**row._asdict())
+
+
+def clean_name(name: str | None) -> str | None:
+    """Return what a sender called a file as every database can keep it: no control characters, 255 at most."""
+    if name is None:
+        return None
+    return _CONTROL.sub("_", name.encode("utf-8", "replace").decode())[:_LONGEST_NAME] or None
+
+
+def belongs(owner: str | None) -> sa.ColumnElement[bool]:
+    """The condition that a blob is the caller's own; None is the anonymous caller."""
+    return BLOBS.c.owner.is_(None) if owner is None else BLOBS.c.owner == owner
+
+
+def alive(now: datetime) -> sa.ColumnElement[bool]:
+    """The condition that a blob has not expired."""
+    return sa.or_(BLOBS.c.expires_at.is_(None), BLOBS.c.expires_at > now)
+
+
+def batches(parts: Sequence[PartT]) -> Iterator[Sequence[PartT]]:
+    """Yield ``parts`` in pieces that a statement can name."""
+    for start in range(0, len(parts), BATCH):
+        yield parts[start : start + BATCH]
+
+
+def place(connection: Connection, blobs: Sequence[Blob]) -> None:
+    """Write the rows of blobs whose bytes are stored already, in the caller's transaction.
+
+    Raises StorageError when that comes so late that the bytes may have been swept.
+    """
+    if not blobs:
+        return
+    if min(blob.created_at for blob in blobs) < present() - PLACED_WITHIN:
+        raise StorageError("Storing the files took too long.", hint="Retry.")
+    connection.execute(BLOBS.insert(), [asdict(blob) for blob in blobs])
+
+
+def expire(connection: Connection, ids: Sequence[str], at: datetime | None = None) -> None:
+    """Let blobs expire ``at`` a moment, by default at once; the next sweep deletes them then."""
+    moment = at or present() - SWEPT_AFTER
+    for part in batches(ids):
+        connection.execute(BLOBS.update().where(BLOBS.c.id.in_(part)).values(expires_at=moment))
+
+
+def hold(connection: Connection, owner: str | None, ids: Sequence[str]) -> None:
+    """Keep blobs of ``owner`` that a job needs, until somebody lets them expire.
+
+    Raises InputBlobNotFoundError when one of them is not there, is somebody else's or has expired: from then on no
+    sweep takes any of them.
+    """
+    wanted = sorted(set(ids))
+    held = 0
+    for part in batches(wanted):
+        mine = sa.and_(BLOBS.c.id.in_(part), belongs(owner), alive(present()))
+        held += connection.execute(BLOBS.update().where(mine).values(expires_at=None)).rowcount
+    if held != len(wanted):
+        raise InputBlobNotFoundError
+
+
+def used_bytes(connection: Connection, owner: str | None) -> int:
+    """Return how many bytes are kept for ``owner``, results and uploads together."""
+    total = sa.select(sa.func.coalesce(sa.func.sum(BLOBS.c.bytes), 0)).where(belongs(owner), alive(present()))
+    return int(connection.execute(total).scalar_one())
+
+
+def check_quota(connection: Connection, owner: str | None, more: int, quota_bytes: int | None) -> None:
+    """Make sure that ``more`` bytes may be kept for ``owner``; None: any amount. Raises QuotaExceededError.
+
+    In a write transaction nobody else of the same owner gets past this until it ends: SQLite has one writer, on
+    Postgres they wait for each other.
+    """
+    if quota_bytes is None:
+        return
+    if connection.dialect.name == "postgresql":
+        mark = f"facecraft quota {'' if owner is None else owner!r}"
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(mark, 0))))
+    if used_bytes(connection, owner) + more > quota_bytes:
+        raise QuotaExceededError
