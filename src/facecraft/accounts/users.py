@@ -190,8 +190,7 @@ def checked(check: Callable[[str], str], text: str) -> str:
     try:
         return check(text)
     except ValueError as error:
-        message = str(error)
-        raise InvalidOptionError(f"{message[:1].upper()}{message[1:]}.") from error
+        raise InvalidOptionError(f"Please {error}.") from error
 
 
 def _by_email(connection: Connection, email: str) -> Row[Any] | None:

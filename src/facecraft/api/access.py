@@ -32,7 +32,6 @@ from facecraft.errors import (
     UnauthenticatedError,
 )
 from facecraft.settings import Settings
-from facecraft.studio import Studio
 
 log = telemetry.logger("api")
 T = TypeVar("T")
@@ -261,14 +260,3 @@ def _credential(connection: Connection) -> tuple[str, bool]:
         return parse_qs(query, max_num_fields=100).get("access_token", [""])[0], True
     except ValueError as error:
         raise TokenInvalidError from error
-
-
-def accounts_for(settings: Settings, studio: Studio) -> LazyAccounts:
-    """Return the accounts over the database of ``studio``, which is opened with their first use."""
-    return LazyAccounts(
-        settings,
-        settings.jwt_secret_file,
-        database=lambda: studio.database,
-        galleries=lambda: studio.galleries,
-        exists=lambda: settings.database_file is None or settings.database_file.exists(),
-    )

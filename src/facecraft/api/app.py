@@ -20,7 +20,7 @@ from starlette.middleware.cors import CORSMiddleware
 from facecraft import telemetry
 from facecraft.accounts.config import AuthMode
 from facecraft.api import problems
-from facecraft.api.access import Access, Gate, accounts_for
+from facecraft.api.access import Access, Gate
 from facecraft.api.conditions import Conditions
 from facecraft.api.dependencies import Services
 from facecraft.api.installs import Installs
@@ -50,6 +50,7 @@ from facecraft.jobs.results import Results, Sweeper
 from facecraft.settings import Settings
 from facecraft.storage import ObjectBlobStore
 from facecraft.studio import Studio
+from facecraft.studio.accounts import accounts_for
 
 log = telemetry.logger("api")
 

@@ -1,4 +1,4 @@
-"""Stores, callers and the configuration."""
+"""Stores and the configuration."""
 
 from __future__ import annotations
 
