@@ -134,7 +134,7 @@ class Leases:
                 .values(state=state.value, failure=rows.failure_row(failure), finished_at=now)
             )
             if failure is None:
-                rows.expire_inputs(connection, [item], now)
+                rows.expire_picture(connection, item, now)
             also(connection)
 
     def finish(self, lease: Lease, state: JobState, failure: Failure | None = None) -> None:

@@ -86,10 +86,11 @@ class JobRepository:
             return _one(connection, identity)
 
     def record(self, new: NewJob, *, job_id: str, also: Also = nothing) -> Job:
-        """Write down a job that was done while its caller waited. Raises StorageError."""
+        """Write down a job that was done while its caller waited; it failed when every item did. Raises StorageError."""
         now = self.clock()
+        state = JobState.FAILED if all(item.state is JobState.FAILED for item in new.items) else JobState.SUCCEEDED
         with self.database.write() as connection:
-            rows.insert(connection, job_id, new, JobState.SUCCEEDED, now)
+            rows.insert(connection, job_id, new, state, now)
             also(connection)
             connection.execute(JOBS.update().where(JOBS.c.id == job_id).values(expires_at=self.expiry(now)))
             return _one(connection, job_id)
@@ -196,7 +197,7 @@ class JobRepository:
                 .where(JOB_ITEMS.c.job_id == job.id, JOB_ITEMS.c.state != JobState.SUCCEEDED.value)
                 .values(state=JobState.QUEUED.value, failure=sa.null(), finished_at=None)
             )
-            rows.expire_inputs(connection, _undone(connection, job.id), None)
+            rows.keep_inputs(connection, _undone(connection, job.id), now)
             values = {
                 "state": JobState.QUEUED.value,
                 "attempt": 0,
@@ -260,7 +261,7 @@ class JobRepository:
     def end(self, connection: Connection, job_id: str, state: JobState, failure: Failure | None, now: datetime) -> None:
         """Write down that a job has ended, tell whoever is told, and let its uploads go."""
         expiry = self.expiry(now)
-        undone = _undone(connection, job_id)
+        items = rows.items_of(connection, job_id)
         values = {
             "state": state.value,
             "failure": rows.failure_row(failure),
@@ -277,8 +278,12 @@ class JobRepository:
         row = rows.change(connection, job_id, values, state.value, now, where=[allowed])
         if row is None:
             raise JobStateError
-        # Whoever may try it again needs the pictures that were not finished.
-        rows.expire_inputs(connection, undone, now if state is JobState.SUCCEEDED else expiry)
+        # Whoever may try it again needs the pictures that were not finished, and those that go with them.
+        if state is JobState.SUCCEEDED:
+            rows.expire_inputs(connection, items, now)
+        else:
+            rows.expire_inputs(connection, [item for item in items if item.state is not JobState.SUCCEEDED], expiry)
+        rows.release_inputs(connection, items, expiry)
         self.told(connection, rows.job_of(row))
 
 

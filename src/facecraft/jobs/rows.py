@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from facecraft.db.tables import BLOBS, JOB_EVENTS, JOB_ITEMS, JOBS
-from facecraft.jobs.job import Event, Failure, Input, Item, Job, JobState, NewJob
+from facecraft.jobs.job import PICTURE, Event, Failure, Input, Item, Job, JobState, NewJob
 from facecraft.jobs.tasks import TASK
 
 AnyRow = Row[Any]
@@ -73,9 +73,10 @@ def failure_row(failure: Failure | None) -> dict[str, str | None] | sa.Null:
 
 
 def insert(connection: Connection, job_id: str, new: NewJob, state: JobState, now: datetime) -> None:
-    """Write a job with its items, and its first event."""
+    """Write a job with its items, and its first event. Items of a job that has ended have ended, too."""
     ended = now if state is not JobState.QUEUED else None
-    succeeded = len(new.items) if state is JobState.SUCCEEDED else 0
+    failures = [item.failure for item in new.items if item.state is JobState.FAILED]
+    failed = failures[0] if failures and state is JobState.FAILED else None
     connection.execute(
         JOBS.insert().values(
             id=job_id,
@@ -86,9 +87,10 @@ def insert(connection: Connection, job_id: str, new: NewJob, state: JobState, no
             request={"task": new.task.model_dump(mode="json"), "timeout_seconds": new.timeout_seconds},
             fraction=0.0 if ended is None else 1.0,
             attempt=0 if ended is None else 1,
+            failure=failure_row(failed),
             total=len(new.items),
-            succeeded=succeeded,
-            failed=0,
+            succeeded=len(new.items) - len(failures) if ended else 0,
+            failed=len(failures),
             event_count=0,
             created_at=now,
             updated_at=now,
@@ -105,7 +107,8 @@ def insert(connection: Connection, job_id: str, new: NewJob, state: JobState, no
                 "position": item.position,
                 "name": item.name,
                 "inputs": {role: asdict(given) for role, given in item.inputs.items()},
-                "state": state.value,
+                "state": (item.state if item.state is JobState.FAILED else state).value,
+                "failure": failure_row(item.failure),
                 "finished_at": ended,
             }
             for item in new.items
@@ -161,6 +164,30 @@ def items_of(connection: Connection, job_id: str) -> tuple[Item, ...]:
 
 def expire_inputs(connection: Connection, items: Sequence[Item], at: datetime | None) -> None:
     """Let what was uploaded for ``items`` alone expire ``at`` that moment; None: keep it."""
-    ids = [given.blob_id for item in items for given in item.inputs.values() if given.temporary]
-    for start in range(0, len(ids), 500):
-        connection.execute(BLOBS.update().where(BLOBS.c.id.in_(ids[start : start + 500])).values(expires_at=at))
+    _expire(connection, {given.blob_id for item in items for given in item.inputs.values() if given.temporary}, at)
+
+
+def expire_picture(connection: Connection, item: Item, at: datetime) -> None:
+    """Let the picture that ``item`` is about expire, and keep those that other items of its job may share."""
+    given = item.inputs.get(PICTURE)
+    _expire(connection, {given.blob_id} if given is not None and given.temporary else set(), at)
+
+
+def keep_inputs(connection: Connection, items: Sequence[Item], now: datetime) -> None:
+    """Keep every upload that ``items`` need and that is still there, until somebody lets it expire."""
+    expire_inputs(connection, items, None)
+    shared = {given.blob_id for item in items for given in item.inputs.values() if not given.temporary}
+    _expire(connection, shared, None, BLOBS.c.expires_at > now, BLOBS.c.position.is_(None))
+
+
+def release_inputs(connection: Connection, items: Sequence[Item], at: datetime | None) -> None:
+    """Let uploads that jobs of the same caller share expire ``at`` that moment unless they do so by themselves."""
+    shared = {given.blob_id for item in items for given in item.inputs.values() if not given.temporary}
+    _expire(connection, shared, at, BLOBS.c.expires_at.is_(None), BLOBS.c.position.is_(None))
+
+
+def _expire(connection: Connection, ids: set[str], at: datetime | None, *where: sa.ColumnElement[bool]) -> None:
+    known = sorted(ids)
+    for start in range(0, len(known), 500):
+        part = BLOBS.c.id.in_(known[start : start + 500])
+        connection.execute(BLOBS.update().where(part, *where).values(expires_at=at))
