@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -19,6 +20,7 @@ from facecraft.imaging import codecs
 from facecraft.imaging.image import Image
 from facecraft.inference.devices import Resolution, resolve
 from facecraft.inference.pool import SessionPool
+from facecraft.jobs.opening import Jobs, open_jobs
 from facecraft.models.hub import ModelHub
 from facecraft.pipelines import recognition
 from facecraft.pipelines.encode import compose, encode
@@ -51,6 +53,7 @@ from facecraft.pipelines.stages.detect import DetectOptions
 from facecraft.pipelines.stages.swap import SwapOptions
 from facecraft.progress import CancelToken, Progress, silent
 from facecraft.settings import Settings
+from facecraft.storage.opening import open_store as open_blob_store
 from facecraft.studio.result import Picture, Result
 from facecraft.telemetry.tally import Tally
 
@@ -80,6 +83,7 @@ class Studio:
         self.hub = ModelHub(store.catalog, store, pool, device, threads=threads)
         self._database: Database | None = None
         self._galleries: PictureGalleries[Picture] | None = None
+        self._jobs: Jobs | None = None
         self._opening = RLock()
 
     @classmethod
@@ -136,6 +140,21 @@ class Studio:
             if self._galleries is None:
                 self._galleries = open_galleries(self.database, self.settings.crops_dir, self.hub, self.read)
             return self._galleries
+
+    @property
+    def jobs(self) -> Jobs:
+        """Work that outlives a request, with its files. The database is opened with the first use.
+
+        Raises ConfigurationError (hint: ``facecraft migrate``), StorageError, RuntimeMissingError.
+        """
+        with self._opening:
+            if self._jobs is None:
+                settings = self.settings
+                hours = settings.cleanup_age_hours
+                store = open_blob_store(settings, settings.output_dir)
+                retention = timedelta(hours=hours) if hours else None
+                self._jobs = open_jobs(self.database, store, settings, retention=retention)
+            return self._jobs
 
     def read(self, picture: Picture) -> Image:
         """Return ``picture`` decoded, upright and in sRGB, within the limits of the settings.
@@ -298,7 +317,7 @@ class Studio:
 
         Raises SwapDisabledError and ConsentRequiredError before anything is done.
         """
-        self._permit(pipeline)
+        self.permit(pipeline)
         start = time.perf_counter()
         image = self.read(picture)
         decoded = time.perf_counter()
@@ -322,7 +341,8 @@ class Studio:
         self.tally.ran([StageTime(work, spent)])
         return spent
 
-    def _permit(self, pipeline: Pipeline) -> None:
+    def permit(self, pipeline: Pipeline) -> None:
+        """Make sure that ``pipeline`` may be run here. Raises SwapDisabledError and ConsentRequiredError."""
         for step in pipeline.steps:
             if isinstance(step.options, SwapOptions):
                 if not self.settings.swap_enabled:
