@@ -158,6 +158,13 @@ class Leases:
         """Whether the job may be taken up once more."""
         return lease.job.attempt < self._max_attempts
 
+    def abandon(self, worker_ids: Sequence[str]) -> None:
+        """Let the leases of workers run out now that have ended for certain: :meth:`reclaim` takes their jobs back."""
+        now = self._clock()
+        held = (JOBS.c.state == JobState.RUNNING.value, JOBS.c.worker_id.in_(worker_ids), JOBS.c.lease_until > now)
+        with self._database.write() as connection:
+            connection.execute(JOBS.update().where(*held).values(lease_until=now - self._time))
+
     def reclaim(self, *, limit: int = 100) -> int:
         """Take back jobs whose workers were not heard of: into the queue, or failed after the last attempt.
 

@@ -1,0 +1,114 @@
+"""`EmbeddedEngine`: jobs run in threads of this process, which take them from the database."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from facecraft.errors import FacecraftError
+from facecraft.jobs.capacity import Capacity, stand_back
+from facecraft.jobs.engine import GRACE_SECONDS
+from facecraft.jobs.housekeeping import Housekeeping, chores
+from facecraft.jobs.job import Job, Lease
+from facecraft.jobs.opening import Jobs
+from facecraft.jobs.performing import Performer
+from facecraft.jobs.pulse import Pulse
+from facecraft.jobs.runner import JobRunner
+from facecraft.jobs.tasks import QUEUES
+from facecraft.jobs.workers import Worker
+
+log = logging.getLogger("facecraft.jobs")
+
+POLL_SECONDS = 0.5
+"""How often an idle process looks for jobs that another process took in."""
+_TROUBLE_SECONDS = 2.0
+_CANCEL_SECONDS = 10.0
+"""How long jobs may take to notice that they are to stop."""
+
+
+class EmbeddedEngine:
+    """Runs jobs beside the requests of a server, on the same places.
+
+    One of its threads at a time looks for work: it takes a place, then a job, and lets the next thread look. So an
+    idle server asks the database twice a second, however many places it has.
+    """
+
+    name = "embedded"
+
+    def __init__(self, jobs: Jobs, performer: Performer, *, capacity: Capacity, device: str) -> None:
+        self._leases = jobs.leases
+        self._capacity = capacity
+        worker = Worker.here(self.name, QUEUES, device, capacity.places)
+        self._pulse = Pulse(jobs.leases, jobs.workers, worker)
+        self._runner = JobRunner(jobs.leases, jobs.blobs, performer, self._pulse, jobs.config.job_timeout_seconds)
+        self._housekeeping = Housekeeping(chores(jobs))
+        self._news = threading.Event()
+        self._closing = threading.Event()
+        self._looking = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"facecraft-job-{number}", daemon=True)
+            for number in range(capacity.places)
+        ]
+
+    def start(self) -> None:
+        """Begin. Raises StorageError."""
+        self._pulse.start()
+        self._housekeeping.start()
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self, job: Job) -> None:  # noqa: ARG002 - whoever looks takes the job that waited longest
+        """Look for work now."""
+        self._news.set()
+
+    def stop(self, job_id: str) -> None:
+        """Stop a job that runs here."""
+        self._pulse.stop(job_id)
+
+    def check(self) -> None:
+        """Do nothing: there is nobody between the database and these threads."""
+
+    def close(self, *, grace: float = GRACE_SECONDS) -> None:
+        """Take up nothing more, let running jobs end for ``grace`` seconds, then give them back to the queue."""
+        self._closing.set()
+        self._news.set()
+        self._housekeeping.close()
+        self._wait(grace)
+        self._pulse.leave()
+        self._wait(_CANCEL_SECONDS)
+        self._pulse.close()
+
+    def _wait(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=max(0.0, deadline - time.monotonic()))
+
+    def _serve(self) -> None:
+        stand_back()
+        while (lease := self._next()) is not None:
+            try:
+                self._runner.run(lease)
+            finally:
+                self._capacity.leave()
+
+    def _next(self) -> Lease | None:
+        """Wait for a place and a job, and take both; None when the engine closes."""
+        with self._looking:
+            while not self._closing.is_set():
+                self._news.clear()
+                self._capacity.enter()
+                lease = None
+                try:
+                    lease = None if self._closing.is_set() else self._leases.claim(QUEUES, self._pulse.worker_id)
+                except FacecraftError as error:
+                    log.warning("no job could be taken: %s", error.message, extra={"detail": error.detail})
+                    self._closing.wait(_TROUBLE_SECONDS)
+                finally:
+                    if lease is None:
+                        self._capacity.leave()
+                if lease is not None:
+                    return lease
+                self._news.wait(POLL_SECONDS)
+            return None

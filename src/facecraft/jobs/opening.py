@@ -1,0 +1,54 @@
+"""`Jobs`: everything there is about jobs, opened together. Importing this loads no database package; opening does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from facecraft.jobs.config import JobConfig
+from facecraft.storage import BlobStore
+
+if TYPE_CHECKING:
+    from facecraft.db.database import Database
+    from facecraft.jobs.blobs import Blobs
+    from facecraft.jobs.leases import Leases
+    from facecraft.jobs.repository import JobRepository
+    from facecraft.jobs.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """Jobs, the leases of those who run them, their files, and the workers."""
+
+    config: JobConfig
+    database: Database
+    repository: JobRepository
+    leases: Leases
+    blobs: Blobs
+    workers: Workers
+
+
+def open_jobs(database: Database, store: BlobStore, config: JobConfig, *, retention: timedelta | None) -> Jobs:
+    """Return the jobs of ``database`` with their files in ``store``; ``retention`` is how long they are kept."""
+    # All of these need the database packages.
+    from facecraft.jobs.blobs import Blobs  # noqa: PLC0415
+    from facecraft.jobs.leases import Leases  # noqa: PLC0415
+    from facecraft.jobs.repository import JobRepository, nobody  # noqa: PLC0415
+    from facecraft.jobs.webhooks.outbox import announce_end  # noqa: PLC0415
+    from facecraft.jobs.workers import Workers  # noqa: PLC0415
+
+    repository = JobRepository(
+        database,
+        queue_limit=config.job_queue_limit,
+        retention=retention,
+        told=announce_end if config.webhooks_enabled else nobody,
+    )
+    return Jobs(
+        config=config,
+        database=database,
+        repository=repository,
+        leases=Leases(repository, seconds=config.job_lease_seconds, max_attempts=config.job_max_attempts),
+        blobs=Blobs(database, store),
+        workers=Workers(database, clock=repository.clock),
+    )

@@ -1,0 +1,145 @@
+"""How far a job is, also between two stages: what its stages say, and how long such stages took before."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Callable
+from itertools import accumulate
+
+from facecraft.jobs.tasks import FacesTask, PipelineTask
+from facecraft.progress import ProgressEvent
+
+_UNKNOWN_SECONDS = 3.0
+"""How long a stage is thought to take that never ran in this process."""
+_NEWEST_WEIGHT = 0.3
+_SAVING = 0.04
+"""The share of an item that is left for writing its files and keeping them."""
+_REACH = 1.5
+"""How far time alone carries towards the next mark: after the expected time 1 - exp(-1.5) = 78 % of the way."""
+
+STAGE_SECONDS = 0.1
+"""Shortest time between two reports when the stage has changed."""
+REPORT_SECONDS = 0.5
+"""Shortest time between two reports of one stage."""
+_SMALLEST_STEP = 0.002
+
+
+class Pace:
+    """Seconds that each stage takes, learned in this process. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seconds: dict[tuple[str, str], float] = {}
+
+    def expected(self, task: str, stage: str) -> float:
+        """Return how long ``stage`` of ``task`` will probably take."""
+        with self._lock:
+            return self._seconds.get((task, stage), _UNKNOWN_SECONDS)
+
+    def learn(self, task: str, stage: str, seconds: float) -> None:
+        """Remember how long it took this time: a moving average."""
+        with self._lock:
+            before = self._seconds.get((task, stage), seconds)
+            self._seconds[task, stage] = before + _NEWEST_WEIGHT * (seconds - before)
+
+
+class Tracker:
+    """How far one job is: hears the stages in the working thread, tells the pulse how things stand.
+
+    The fraction never falls, and between two events it moves towards the next mark, where the stage ends, without
+    reaching it. Reports get rarer the longer a job takes, so that their number is bounded: some hundred in an hour.
+    """
+
+    def __init__(
+        self,
+        task: PipelineTask | FacesTask,
+        total: int,
+        pace: Pace,
+        *,
+        fraction: float = 0.0,
+        changed: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``fraction`` is what was told of the job before; ``changed`` is called when a new stage begins."""
+        self._name = task.name
+        self._first = "decode" if isinstance(task, PipelineTask) else task.name
+        self._marks = marks_of(task)
+        self._total = max(1, total)
+        self._pace = pace
+        self._changed = changed
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._base = 0.0  # where the item under way began, as a fraction of the job
+        self._stage: str | None = None
+        self._stage_began = self._anchored = self._born = self._told_at = clock()
+        self._stage_from = self._anchor = 0.0  # fractions of the item
+        self._told = fraction
+        self._told_stage: str | None = None
+
+    def begin(self, done: int) -> None:
+        """Hear that the next item begins, after ``done`` of them."""
+        with self._lock:
+            self._base = done / self._total
+            self._stage = self._first
+            self._anchor = self._stage_from = 0.0
+            self._anchored = self._stage_began = self._clock()
+
+    def __call__(self, event: ProgressEvent, /) -> None:
+        """Hear of a stage; a :class:`facecraft.progress.Progress`."""
+        with self._lock:
+            now = self._clock()
+            fraction = min(max(event.fraction, 0.0), 1.0) * (1.0 - _SAVING)
+            is_new = event.stage != self._stage
+            if is_new:
+                self._learn(now)
+                self._stage, self._stage_began, self._stage_from = event.stage, now, fraction
+            self._anchor, self._anchored = max(self._anchor, fraction), now
+        if is_new:
+            self._changed()
+
+    def end(self, done: int) -> float:
+        """Hear that an item has ended, ``done`` of them now; return the fraction of the job."""
+        with self._lock:
+            self._learn(self._clock())
+            self._stage = None
+            self._told = max(self._told, done / self._total)
+            self._base, self._anchor, self._anchored = done / self._total, 0.0, self._clock()
+            return self._told
+
+    def due(self) -> tuple[float, str | None] | None:
+        """Return the fraction and the stage when it is time to tell them; None otherwise."""
+        with self._lock:
+            now = self._clock()
+            if self._stage is None:
+                return None
+            gap, age = now - self._told_at, now - self._born
+            fraction = max(self._told, self._estimate(now))
+            is_new = self._stage != self._told_stage and gap >= max(STAGE_SECONDS, age / 600)
+            has_moved = fraction - self._told >= _SMALLEST_STEP and gap >= max(REPORT_SECONDS, age / 120)
+            if not (is_new or has_moved):
+                return None
+            self._told, self._told_stage, self._told_at = fraction, self._stage, now
+            return fraction, self._stage
+
+    def _learn(self, now: float) -> None:
+        if self._stage is not None:
+            self._pace.learn(self._name, self._stage, now - self._stage_began)
+
+    def _estimate(self, now: float) -> float:
+        place = bisect_right(self._marks, self._anchor + 1e-9)
+        mark = self._marks[place] if place < len(self._marks) else 1.0
+        left = mark - self._anchor
+        whole = max(mark - self._stage_from, 1e-9)
+        seconds = max(self._pace.expected(self._name, self._stage or "") * left / whole, 1e-3)
+        way = 1.0 - math.exp(-_REACH * (now - self._anchored) / seconds)
+        return self._base + (self._anchor + left * way) / self._total
+
+
+def marks_of(task: PipelineTask | FacesTask) -> tuple[float, ...]:
+    """Return the fractions of one item at which the stages of ``task`` end, rising; the last is 1."""
+    weights = [step.definition.weight for step in task.pipeline.steps] if isinstance(task, PipelineTask) else []
+    total = sum(weights) or 1.0
+    return (*((1.0 - _SAVING) * done / total for done in accumulate(weights or [1.0])), 1.0)

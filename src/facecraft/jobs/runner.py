@@ -1,0 +1,225 @@
+"""`JobRunner`: runs one job that was taken, from its pictures to its end, the same in every engine."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.engine import Connection
+
+from facecraft.errors import (
+    CancelledError,
+    DeadlineError,
+    DeviceMemoryError,
+    FacecraftError,
+    LeaseLostError,
+    ModelInstallingError,
+    StorageError,
+)
+from facecraft.jobs import blob_rows
+from facecraft.jobs.blob_rows import Blob
+from facecraft.jobs.blobs import Blobs
+from facecraft.jobs.job import Failure, Item, JobState, Lease
+from facecraft.jobs.leases import Leases
+from facecraft.jobs.pace import Pace, Tracker
+from facecraft.jobs.performing import Performer, Product, artifact_name
+from facecraft.jobs.pulse import Hold, Pulse, Stop
+from facecraft.pipelines.stage import Watch
+
+log = logging.getLogger("facecraft.jobs")
+
+TRANSIENT = (StorageError, DeviceMemoryError, ModelInstallingError)
+"""What may be over in a moment: the whole job waits and is taken up again."""
+LONGEST_DELAY = 300.0
+_WRITE_AGAIN_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class JobRunner:
+    """Runs jobs, one at a time in each thread that calls it.
+
+    Its items are done one after the other, so that a job of a thousand pictures needs no more memory than one. What is
+    wrong with a picture fails its item at once; see :data:`TRANSIENT` for what is tried again.
+    """
+
+    leases: Leases
+    blobs: Blobs
+    performer: Performer
+    pulse: Pulse
+    timeout_seconds: float
+    """Longest time of one attempt, where the job does not ask for less."""
+    pace: Pace = field(default_factory=Pace)
+
+    def run(self, lease: Lease) -> None:
+        """Do the job of ``lease`` and write down how it ended. Raises nothing."""
+        job = lease.job
+        seconds = min(self.timeout_seconds, job.timeout_seconds or self.timeout_seconds)
+        tracker = Tracker(job.task, job.total, self.pace, fraction=job.fraction, changed=self.pulse.wake)
+        start = time.perf_counter()
+        with self.pulse.hold(lease, tracker, seconds=seconds) as hold:
+            try:
+                outcome = self._run(lease, hold)
+            except LeaseLostError:
+                outcome = "lost to another worker"
+            except StorageError as error:
+                # Nothing can be written. The lease runs out, and whoever finds the job takes it up again.
+                outcome = "left behind"
+                log.warning("a job could not be ended: %s", error.message, extra=_about(lease, error))
+            except Exception:
+                # The last door of a worker thread: one job must never take the others with it.
+                outcome = "left behind"
+                log.exception("a job could not be run", extra=_about(lease))
+            finally:
+                with hold.writing:
+                    hold.over = True
+        log.info("job %s: %s (%.0f ms)", job.name, outcome, (time.perf_counter() - start) * 1000, extra=_about(lease))
+
+    def _run(self, lease: Lease, hold: Hold) -> str:
+        try:
+            state, failure = self._work(lease, hold)
+        except CancelledError as error:
+            return self._stopped(lease, hold, error)
+        except LeaseLostError:
+            raise
+        except TRANSIENT as error:
+            if self.leases.may_try_again(lease):
+                seconds = min(LONGEST_DELAY, 2.0**lease.job.attempt)
+                log.warning("a job waits %.0f s: %s", seconds, error.message, extra=_about(lease, error))
+                self._write(hold, lambda: self.leases.give_back(lease, seconds=seconds, counts=True))
+                return "waits"
+            state, failure = JobState.FAILED, Failure.of(error)
+        except Exception:
+            # A mistake of ours outside of any item.
+            log.exception("a job failed", extra=_about(lease))
+            state, failure = JobState.FAILED, Failure.of(FacecraftError())
+        self._write(hold, lambda: self.leases.finish(lease, state, failure))
+        return state.value
+
+    def _stopped(self, lease: Lease, hold: Hold, error: CancelledError) -> str:
+        match hold.why:
+            case Stop.LOST:
+                raise LeaseLostError from error
+            case Stop.LEAVING:
+                self._write(hold, lambda: self.leases.give_back(lease))
+                return "given back"
+            case Stop.OVERDUE:
+                late = DeadlineError(f"The job took longer than {hold.seconds:g} seconds.")
+                self._write(hold, lambda: self.leases.finish(lease, JobState.FAILED, Failure.of(late)))
+                return "took too long"
+            case _:
+                failure = Failure.of(CancelledError())
+                self._write(hold, lambda: self.leases.finish(lease, JobState.CANCELLED, failure))
+                return JobState.CANCELLED.value
+
+    def _work(self, lease: Lease, hold: Hold) -> tuple[JobState, Failure | None]:
+        """Do every item that is left; return how the job ends."""
+        items = self.leases.items(lease)
+        failures = {item.position: item.failure for item in items if item.state is JobState.FAILED}
+        done = sum(item.state is not JobState.QUEUED for item in items)
+        for item in items:
+            if item.state is not JobState.QUEUED:
+                continue
+            hold.check()
+            failure = self._item(lease, hold, item, done)
+            done += 1
+            if failure is not None:
+                failures[item.position] = failure
+        if len(failures) < len(items):
+            return JobState.SUCCEEDED, None
+        return JobState.FAILED, failures[min(failures)]
+
+    def _item(self, lease: Lease, hold: Hold, item: Item, done: int) -> Failure | None:
+        """Do one item and write it down; return why it failed. Raises what ends or postpones the whole job."""
+        job = lease.job
+        hold.tracker.begin(done)
+        saved: list[Blob] = []
+        failure: Failure | None = None
+        try:
+            pictures = {role: self._read(job.owner, given.blob_id) for role, given in item.inputs.items()}
+            products = self.performer(job.task, pictures, name=item.name, watch=Watch(hold.tracker, hold))
+            hold.check()  # nothing is kept of what nobody wants
+            saved.extend(self._save(lease, item, product) for product in products)
+        except (CancelledError, LeaseLostError):
+            self.blobs.discard(saved)
+            raise
+        except TRANSIENT as error:
+            self.blobs.discard(saved)
+            saved.clear()
+            if self.leases.may_try_again(lease):
+                raise
+            failure = Failure.of(error)
+        except FacecraftError as error:
+            log.info("item %s: %s", item.position, error.message, extra=_about(lease, error))
+            failure = Failure.of(error)
+        except Exception:
+            # Whatever a picture can break: this item fails, and the next gets its chance.
+            log.exception("item %s broke", item.position, extra=_about(lease))
+            self.blobs.discard(saved)
+            saved.clear()
+            failure = Failure.of(FacecraftError())
+        try:
+            self._finish_item(hold, item, failure, saved=saved, done=done + 1)
+        except LeaseLostError:
+            # Only here it is certain that no row says where these bytes are.
+            self.blobs.discard(saved)
+            raise
+        return failure
+
+    def _read(self, owner: str | None, blob_id: str) -> bytes:
+        return self.blobs.read(self.blobs.get(owner, blob_id))
+
+    def _save(self, lease: Lease, item: Item, product: Product) -> Blob:
+        return self.blobs.save(
+            lease.job.owner,
+            product.data,
+            job_id=lease.job.id,
+            position=item.position,
+            name=artifact_name(product.name, item.position, lease.job.total),
+            media_type=product.media_type,
+            expires_at=None,
+        )
+
+    def _finish_item(
+        self, hold: Hold, item: Item, failure: Failure | None, *, saved: Sequence[Blob], done: int
+    ) -> None:
+        lease, fraction = hold.lease, hold.tracker.end(done)
+
+        def also(connection: Connection) -> None:
+            blob_rows.place(connection, saved)
+
+        def write() -> None:
+            self.leases.finish_item(lease, item, failure, fraction=fraction, also=also)
+
+        def written() -> bool:
+            now = {each.position: each.state for each in self.leases.items(lease)}
+            return now.get(item.position) is not JobState.QUEUED
+
+        self._write(hold, write, written)
+
+    def _write(self, hold: Hold, write: Callable[[], None], written: Callable[[], bool] = lambda: False) -> None:
+        """Write to the database; while it is away, again as long as the lease lasts.
+
+        A connection that breaks during a commit leaves open whether that was done: ``written`` finds out. The end of
+        a job needs no such question, because the lease ends with it.
+        """
+        tries = 0
+        while True:
+            try:
+                with hold.writing:
+                    if tries and written():
+                        return
+                    write()
+                    return
+            except StorageError:
+                hold.look()
+                if hold.why is Stop.LOST:
+                    raise
+            tries += 1
+            time.sleep(_WRITE_AGAIN_SECONDS)
+
+
+def _about(lease: Lease, error: FacecraftError | None = None) -> dict[str, object]:
+    about: dict[str, object] = {"job_id": lease.job.id, "attempt": lease.job.attempt}
+    return about if error is None else {**about, "code": error.code, "detail": error.detail}
