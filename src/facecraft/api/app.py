@@ -23,9 +23,11 @@ from facecraft.api import problems
 from facecraft.api.access import Access, Gate
 from facecraft.api.conditions import Conditions
 from facecraft.api.dependencies import Services
+from facecraft.api.engines import start_engine
 from facecraft.api.installs import Installs
 from facecraft.api.limits import BodyLimit, body_limit
 from facecraft.api.listening import check_address
+from facecraft.api.metering import Metered, watch
 from facecraft.api.routes import (
     account,
     auth,
@@ -41,16 +43,19 @@ from facecraft.api.routes import (
     results,
     users,
 )
+from facecraft.api.routes import metrics as metrics_routes
 from facecraft.api.uploads import clean
 from facecraft.api.warmup import Warmup, start
 from facecraft.api.workbench import Workbench
 from facecraft.errors import ConfigurationError, RuntimeMissingError, StorageError
 from facecraft.inference.devices import cpu_count
+from facecraft.jobs.capacity import Capacity
 from facecraft.jobs.results import Results, Sweeper
 from facecraft.settings import Settings
 from facecraft.storage import ObjectBlobStore
 from facecraft.studio import Studio
 from facecraft.studio.accounts import accounts_for
+from facecraft.telemetry.metrics import Metrics
 
 log = telemetry.logger("api")
 
@@ -64,20 +69,28 @@ SWITCH_SECONDS = 0.0005
 def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
     """Return the application. It opens a :class:`Studio` when it starts, unless one is given (and then left open)."""
     gate = Gate(settings)
+    metrics = Metrics.of_server(settings.workers)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         clean(settings.upload_dir)
         opened = await _opened(settings) if studio is None else studio
         kept = Results(ObjectBlobStore.folder(settings.output_dir))
+        capacity = Capacity(_places(settings, opened))
         bench = Workbench(
-            places=_places(settings, opened),
+            places=capacity.places,
             queue=settings.max_queued_jobs,
             seconds=settings.request_timeout_seconds,
+            capacity=capacity,
         )
         warmup = Warmup(opened)
         installs = Installs(opened.store, enabled=settings.auto_install)
-        app.state.services = Services(settings, opened, kept, bench, warmup, installs, Conditions(opened, installs))
+        conditions = Conditions(opened, installs)
+        parts, fleet = watch(settings, opened, bench, metrics)
+        engine = await anyio.to_thread.run_sync(start_engine, opened, capacity)
+        app.state.services = Services(
+            settings, opened, kept, bench, warmup, installs, conditions, parts, fleet, metrics, engine
+        )
         accounts = accounts_for(settings, opened)
         gate.open(accounts)
         sweepers = [*_sweepers(kept, settings.cleanup_age_hours), _gallery_sweeper(opened), _session_sweeper(gate)]
@@ -85,7 +98,10 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         try:
             yield
         finally:
-            await anyio.to_thread.run_sync(bench.close)
+            async with anyio.create_task_group() as group:
+                # Together: the jobs may hold the places that the last requests wait for.
+                group.start_soon(anyio.to_thread.run_sync, engine.close)
+                group.start_soon(anyio.to_thread.run_sync, bench.close)
             warming.cancel()
             await anyio.to_thread.run_sync(installs.close)
             for sweeper in sweepers:
@@ -102,7 +118,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # a redirect would be built from what the client says our name is
         lifespan=lifespan,
-        middleware=_layers(settings, gate),
+        middleware=_layers(settings, gate, metrics),
         responses=problems.RESPONSES,
     )
     problems.install(app)
@@ -112,6 +128,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
     for router in (
         docs.router,
         health.router,
+        metrics_routes.router,
         legacy.router(settings),
         legacy_faces.router,
         presets.router(settings),
@@ -143,9 +160,9 @@ async def _opened(settings: Settings) -> Studio:
     return await anyio.to_thread.run_sync(Studio.open, settings)
 
 
-def _layers(settings: Settings, gate: Gate) -> list[Middleware]:
+def _layers(settings: Settings, gate: Gate, metrics: Metrics) -> list[Middleware]:
     """Return the layers around the routes, outermost first."""
-    layers = [Middleware(problems.LastResort)]
+    layers = [Middleware(Metered, metrics=metrics), Middleware(problems.LastResort)]
     if settings.cors_origins:
         layers.append(
             Middleware(

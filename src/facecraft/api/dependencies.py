@@ -10,12 +10,16 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from facecraft.api.conditions import Conditions
+from facecraft.api.fleet import FleetWatch
 from facecraft.api.installs import Installs
+from facecraft.api.parts import Parts
 from facecraft.api.warmup import Warmup
 from facecraft.api.workbench import Ticket, Workbench
+from facecraft.jobs.engine import Engine
 from facecraft.jobs.results import Results
 from facecraft.settings import Settings
 from facecraft.studio import Studio
+from facecraft.telemetry.metrics import Metrics
 
 
 class Statistics:
@@ -63,6 +67,10 @@ class Services:
     warmup: Warmup
     installs: Installs
     conditions: Conditions
+    parts: Parts
+    fleet: FleetWatch
+    metrics: Metrics
+    engine: Engine
     statistics: Statistics = field(default_factory=Statistics)
     started: float = field(default_factory=time.monotonic)
 

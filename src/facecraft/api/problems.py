@@ -50,7 +50,10 @@ RETRY_AFTER: Mapping[type[FacecraftError], int] = {
     IdempotencyInProgressError: RETRY_AFTER_SECONDS,
 }
 """When to ask again after errors of which their status does not say it already."""
+JOB_ID = "X-Facecraft-Job-Id"
+"""The header that names the job which a request made; its line in the log names it, too."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_QUIET = ("/health", "/ready", "/metrics")
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
 _OWN_FILES = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -228,12 +231,15 @@ class LastResort:
         identity = request_id(scope)
         start = time.perf_counter()
         status = 0
+        job_id: str | None = None
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, job_id
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(MutableHeaders(scope=message), scope["path"], identity)
+                headers = MutableHeaders(scope=message)
+                job_id = headers.get(JOB_ID)
+                _add_headers(headers, scope["path"], identity)
             await send(message)
 
         with telemetry.bind(request_id=identity):
@@ -249,9 +255,10 @@ class LastResort:
                     failure = FacecraftError("Something went wrong inside Facecraft.")
                     await answer(scope, failure)(scope, receive, send_with_headers)
             finally:
-                level = logging.DEBUG if scope["path"] in ("/health", "/ready") else logging.INFO
+                level = logging.DEBUG if scope["path"] in _QUIET else logging.INFO
                 spent = (time.perf_counter() - start) * 1000
-                log.log(level, "%s %r %s %.0f ms", scope["method"], scope["path"][:200], status, spent)
+                told = (scope["method"], scope["path"][:200], status, spent)
+                log.log(level, "%s %r %s %.0f ms", *told, extra={"job_id": job_id})
 
 
 def _add_headers(headers: MutableHeaders, path: str, identity: str) -> None:

@@ -99,6 +99,11 @@ class Database:
         with self.read() as connection:
             schema.check(connection)
 
+    def revision(self) -> str | None:
+        """Return the revision of its tables, None where there are none. Raises StorageError."""
+        with self.read() as connection:
+            return schema.current(connection)
+
     def scrub(self) -> bool:
         """Leave no deleted bytes in the files of an SQLite database; return whether that is finished.
 

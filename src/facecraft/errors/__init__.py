@@ -34,6 +34,7 @@ for the person, a ``hint`` that names the next step, and a ``detail`` for the lo
     │   ├── ForbiddenError · ScopeMissingError · AccountDisabledError · SignupDisabledError
     │   ├── EmailTakenError · UserNotFoundError · ApiKeyNotFoundError · SessionNotFoundError
     │   └── RateLimitedError · MailError
+    ├── PartNotReadyError     a database, broker or store does not answer
     └── ConfigurationError    the settings contradict each other or the machine
 """
 
@@ -95,6 +96,7 @@ from facecraft.errors.networks import (
 )
 from facecraft.errors.surroundings import (
     ConfigurationError,
+    PartNotReadyError,
     StorageAccessError,
     StorageError,
     StorageFullError,
@@ -182,6 +184,7 @@ __all__ = [
     "ModelNotInstalledError",
     "NoFaceFoundError",
     "OfflineError",
+    "PartNotReadyError",
     "PersonNotFoundError",
     "PipelineError",
     "ProviderUnavailableError",

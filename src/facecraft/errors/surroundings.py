@@ -19,3 +19,7 @@ class StorageAccessError(StorageError, code="storage_denied", hint="Check that t
 
 class ConfigurationError(FacecraftError, code="configuration", kind=Kind.CONFIGURATION):
     """The configuration is not usable."""
+
+
+class PartNotReadyError(FacecraftError, code="not_ready", kind=Kind.UNAVAILABLE):
+    """A part that the service needs is not ready."""

@@ -25,6 +25,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 UNMATCHED = "unmatched"
 """The route of a request to an address that does not exist, or that was refused before it was looked for."""
 _OTHER = "other"
+_CREATED = "_created"  # since when each label exists: as many lines again, which nobody reads
 
 
 class Source(Protocol):
@@ -116,11 +117,13 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """Return every number: what the encoders of the library ask a registry for."""
+        more = {} if self._process is None else {"process": self._process}
         for metric in self._own.collect():
-            if self._process is not None:
-                metric.samples = [
-                    sample._replace(labels={**sample.labels, "process": self._process}) for sample in metric.samples
-                ]
+            metric.samples = [
+                sample._replace(labels={**sample.labels, **more})
+                for sample in metric.samples
+                if not sample.name.endswith(_CREATED)
+            ]
             yield metric
         yield from self._shared.collect()
 

@@ -14,6 +14,7 @@ from facecraft.inference.device_memory import DeviceMemory
 from facecraft.inference.pool.states import LoadState, PoolEventKind, ResourceState
 from facecraft.jobs.job import JobState
 from facecraft.jobs.repository import Depth
+from facecraft.jobs.workers import Worker
 from facecraft.telemetry.tally import STAGE_SECONDS, Tally
 
 
@@ -100,11 +101,12 @@ class Fleet:
     """All jobs and workers over one database, at one moment."""
 
     moment: datetime
+    revision: str | None
+    """Of the tables; None: there is no database yet."""
     jobs: Mapping[JobState, int]
     depths: tuple[Depth, ...]
-    workers: int
-    places: int
-    busy: int
+    workers: tuple[Worker, ...]
+    """Those that were heard of lately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +140,17 @@ class FleetSource:
             age.add_metric((queue,), 0.0 if oldest is None else max(0.0, (fleet.moment - oldest).total_seconds()))
         yield from (jobs, depth, age)
         for name, text, value in (
-            ("facecraft_workers", "Workers that were heard of lately.", fleet.workers),
-            ("facecraft_worker_places", "Jobs that these workers can run at once.", fleet.places),
-            ("facecraft_worker_places_busy", "Jobs that these workers run.", fleet.busy),
+            ("facecraft_workers", "Workers that were heard of lately.", len(fleet.workers)),
+            (
+                "facecraft_worker_places",
+                "Jobs that these workers can run at once.",
+                sum(worker.places for worker in fleet.workers),
+            ),
+            (
+                "facecraft_worker_places_busy",
+                "Jobs that these workers run.",
+                sum(worker.busy for worker in fleet.workers),
+            ),
         ):
             yield GaugeMetricFamily(name, text, value=value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Literal
 
 import anyio.to_thread
@@ -12,11 +13,15 @@ from starlette.responses import Response
 
 from facecraft.api.conditions import Condition
 from facecraft.api.dependencies import Services, ServicesOf
+from facecraft.api.owners import CallerOf, sees_everything
+from facecraft.api.parts import problem_of
 from facecraft.api.problems import answer
 from facecraft.api.routes.models import ModelRecord, describe
 from facecraft.api.warmup import start
 from facecraft.catalog.spec import Task
-from facecraft.errors import ModelNotInstalledError
+from facecraft.errors import FacecraftError, ModelNotInstalledError
+from facecraft.jobs.job import JobState
+from facecraft.jobs.workers import Worker
 
 router = APIRouter(tags=["service"])
 
@@ -30,10 +35,12 @@ class Health(BaseModel):
 
 
 class Ready(BaseModel):
-    """The required models have really run once."""
+    """The required models have really run once, and every part that the service needs has answered."""
 
     ready: bool = True
     models_loaded: bool = True
+    parts: dict[str, bool]
+    """Whether the models, the database, the store and, where there is one, the broker are ready."""
 
 
 class DeviceStatus(BaseModel):
@@ -77,6 +84,45 @@ class QueueStatus(BaseModel):
     max_queued: int
 
 
+class WorkerStatus(BaseModel):
+    """A process that runs jobs."""
+
+    id: str
+    host: str
+    engine: str
+    device: str
+    queues: tuple[str, ...]
+    busy: int
+    places: int
+    version: str
+    started_at: datetime
+    seen_at: datetime
+
+
+class WaitingStatus(BaseModel):
+    """What waits in one queue."""
+
+    queue: str
+    waiting: int
+    oldest: datetime | None
+    """Since when its oldest job could have been started."""
+
+
+class FleetStatus(BaseModel):
+    """All jobs and workers over the database of this server."""
+
+    database: Literal["sqlite", "postgres"]
+    revision: str | None
+    """Of the tables; null: there is no database yet, or it cannot be read."""
+    store: Literal["folder", "s3"]
+    engine: Literal["embedded", "celery"]
+    reachable: bool
+    """Whether the database could be read."""
+    jobs: dict[JobState, int]
+    queues: list[WaitingStatus]
+    workers: list[WorkerStatus]
+
+
 class Status(BaseModel):
     """What the service is and does."""
 
@@ -88,6 +134,10 @@ class Status(BaseModel):
     models: PartsStatus
     statistics: StatisticsStatus
     queue: QueueStatus
+    parts: dict[str, bool]
+    """What was found when each part was last asked whether it is ready."""
+    fleet: FleetStatus | None
+    """Only for operators, and for anybody where nobody has to say who they are."""
     catalog: list[ModelRecord]
 
 
@@ -99,26 +149,31 @@ async def health(services: ServicesOf) -> Health:
 
 @router.get("/ready", response_model=Ready)
 async def ready(request: Request, services: ServicesOf) -> Ready | Response:
-    """Answer 200 when the required models have really run once, and 503 with the command that helps until then."""
+    """Answer 200 when the required models have really run once and every part answers; until then 503, naming what is not ready."""
     warmup = services.warmup
-    if warmup.ready:
-        return Ready()
-    if warmup.due:
+    if not warmup.ready and warmup.due:
         request.state.warming = start(services.bench, warmup)
-    problem = warmup.problem
-    if isinstance(problem, ModelNotInstalledError):
-        # An orchestrator sends no picture before this answers 200.
-        problem = await anyio.to_thread.run_sync(services.installs.instead, problem)
-    return answer(request.scope, problem, {"ready": False, "models_loaded": False}, quiet=True)
+    problems = await services.parts.ask()
+    found = {"models": warmup.ready, **{name: problem is None for name, problem in problems.items()}}
+    if all(found.values()):
+        return Ready(parts=found)
+    problem: FacecraftError | None = problem_of(problems)
+    if problem is None:
+        problem = warmup.problem
+        if isinstance(problem, ModelNotInstalledError):
+            # An orchestrator sends no picture before this answers 200.
+            problem = await anyio.to_thread.run_sync(services.installs.instead, problem)
+    more = {"ready": False, "models_loaded": warmup.ready, "parts": found}
+    return answer(request.scope, problem, more, quiet=True)
 
 
 @router.get("/status")
-async def status(request: Request, services: ServicesOf) -> Status:
-    """Tell device, models, queue and statistics."""
-    return await anyio.to_thread.run_sync(_status, services, request.app.version)
+async def status(request: Request, services: ServicesOf, caller: CallerOf) -> Status:
+    """Tell device, models, queue, statistics, jobs and workers."""
+    return await anyio.to_thread.run_sync(_status, services, request.app.version, sees_everything(caller))
 
 
-def _status(services: Services, version: str) -> Status:
+def _status(services: Services, version: str, everything: bool) -> Status:
     resolution = services.studio.device
     counted = services.statistics
     return Status(
@@ -143,8 +198,30 @@ def _status(services: Services, version: str) -> Status:
             admitted=services.bench.inside,
             max_queued=services.bench.queue,
         ),
+        parts=dict(services.parts.known()),
+        fleet=_fleet(services) if everything else None,
         catalog=describe(services.studio, services.conditions.now()),
     )
+
+
+def _fleet(services: Services) -> FleetStatus:
+    settings, known = services.settings, services.fleet.now()
+    return FleetStatus(
+        database="postgres" if settings.database_file is None else "sqlite",
+        revision=None if known is None else known.revision,
+        store="folder" if settings.s3_bucket is None else "s3",
+        engine="embedded" if settings.celery_broker_url is None else "celery",
+        reachable=known is not None,
+        jobs={} if known is None else dict(known.jobs),
+        queues=[]
+        if known is None
+        else [WaitingStatus(queue=each.queue, waiting=each.waiting, oldest=each.oldest) for each in known.depths],
+        workers=[] if known is None else [_worker(worker) for worker in known.workers],
+    )
+
+
+def _worker(worker: Worker) -> WorkerStatus:
+    return WorkerStatus(**{name: getattr(worker, name) for name in WorkerStatus.model_fields})
 
 
 def _part(services: Services, task: Task) -> PartStatus:

@@ -1,0 +1,56 @@
+"""All jobs and workers over the database, looked at now and then: for ``/metrics`` and ``/status``."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from facecraft import telemetry
+from facecraft.errors import FacecraftError
+from facecraft.jobs.job import JobState
+from facecraft.jobs.repository import JobRepository, utc_now
+from facecraft.jobs.workers import Workers
+from facecraft.studio import Studio
+from facecraft.telemetry.sources import Fleet
+
+FRESH_SECONDS = 5.0
+"""For so long the database is not asked again: however many ask us, it counts its jobs once."""
+_PATIENCE_SECONDS = 2.0
+
+log = telemetry.logger("api")
+
+
+class FleetWatch:
+    """What the database knows of all jobs and workers. Safe to use from several threads."""
+
+    def __init__(self, studio: Studio, *, uses_database: Callable[[], bool]) -> None:
+        self._studio = studio
+        self._uses_database = uses_database
+        self._asking = threading.Lock()
+        self._known: Fleet | None = None
+        self._until = 0.0
+
+    def now(self) -> Fleet | None:
+        """Return it as it was a moment ago; None while the database cannot be read. Blocks: call it in a worker."""
+        # Another thread may be waiting for a database that is away: what it waits for is not waited for twice.
+        if not self._asking.acquire(timeout=_PATIENCE_SECONDS):
+            return None
+        try:
+            if time.monotonic() >= self._until:
+                self._known = self._look()
+                self._until = time.monotonic() + FRESH_SECONDS
+            return self._known
+        finally:
+            self._asking.release()
+
+    def _look(self) -> Fleet | None:
+        if not self._uses_database():
+            return Fleet(utc_now(), None, dict.fromkeys(JobState, 0), (), ())
+        try:
+            database = self._studio.database
+            jobs, workers = JobRepository(database), Workers(database, clock=utc_now)
+            return Fleet(utc_now(), database.revision(), jobs.counts(), jobs.depths(), workers.alive())
+        except FacecraftError as error:
+            log.warning("jobs could not be counted: %s", error.message, extra={"detail": error.detail})
+            return None
