@@ -103,10 +103,10 @@ def insert_deliveries(
     connection: Connection,
     webhooks: Sequence[str],
     *,
-    type: str,
+    type: str,  # noqa: A002 - as the specification calls it
     payload: str,
     job_id: str | None,
-    now: datetime,  # noqa: A002 - as the specification calls it
+    now: datetime,
 ) -> list[str]:
     """Write that each of ``webhooks`` (ids) is to be told ``payload``, at once; return the ids of the deliveries."""
     values = [
