@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +12,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from facecraft.errors import BusyError, CancelledError, DeadlineError, FacecraftError
+from facecraft.jobs.capacity import Capacity, stand_back
 from facecraft.progress import CancelToken
 
 T = TypeVar("T")
-
-NICENESS = 5
-"""How much worker threads stand back behind the event loop, so that it answers while every core is busy."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,17 +40,19 @@ class Workbench:
 
     A request is admitted before its body is read, so that bodies of refused requests cost nothing; it leaves when it
     is answered. Work of a request whose client is gone, or whose time is up, is cancelled between two stages; its
-    thread stays taken until then, so that no more than ``places`` pictures are ever worked on.
+    thread stays taken until then, so that no more than ``places`` pictures are ever worked on; with a ``capacity``
+    that others use, too, never more than that by all of them together.
     """
 
-    def __init__(self, *, places: int, queue: int, seconds: float) -> None:
+    def __init__(self, *, places: int, queue: int, seconds: float, capacity: Capacity | None = None) -> None:
         self.places = places
+        self._capacity = capacity or Capacity(places)
         self.queue = queue
         self.seconds = seconds
         self._inside = 0
         self._working = 0
         self._lock = threading.Lock()
-        self._threads = ThreadPoolExecutor(places, thread_name_prefix="facecraft-work", initializer=_stand_back)
+        self._threads = ThreadPoolExecutor(places, thread_name_prefix="facecraft-work", initializer=stand_back)
         self._tickets: set[Ticket] = set()
 
     @property
@@ -91,7 +89,7 @@ class Workbench:
         Raises what ``work`` raises, and the reason why ``ticket`` was stopped.
         """
         context = contextvars.copy_context()
-        future = asyncio.get_running_loop().run_in_executor(self._threads, context.run, self._counted, work)
+        future = asyncio.get_running_loop().run_in_executor(self._threads, context.run, self._counted, work, ticket)
         if ticket is None:
             return await future
         try:
@@ -104,23 +102,20 @@ class Workbench:
             raise ticket.stopped.result()
         return await future
 
-    def _counted(self, work: Callable[[], T]) -> T:
-        with self._lock:
-            self._working += 1
-        try:
-            return work()
-        finally:
+    def _counted(self, work: Callable[[], T], ticket: Ticket | None) -> T:
+        with self._capacity.place():
+            if ticket is not None:
+                ticket.cancel.check()  # its caller may have left while it waited for the place
             with self._lock:
-                self._working -= 1
+                self._working += 1
+            try:
+                return work()
+            finally:
+                with self._lock:
+                    self._working -= 1
 
     def close(self) -> None:
         """Cancel what is under way and wait until every thread has ended."""
         for ticket in tuple(self._tickets):
             ticket.stop(CancelledError("The server is stopping."))
         self._threads.shutdown(wait=True, cancel_futures=True)
-
-
-def _stand_back() -> None:
-    if sys.platform == "linux":  # elsewhere a priority belongs to the whole process
-        own = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, own, min(19, os.getpriority(os.PRIO_PROCESS, own) + NICENESS))

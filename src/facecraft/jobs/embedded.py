@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 
 from facecraft.errors import FacecraftError
 from facecraft.jobs.capacity import Capacity, stand_back
 from facecraft.jobs.engine import GRACE_SECONDS
-from facecraft.jobs.housekeeping import Housekeeping, chores
+from facecraft.jobs.housekeeping import Chore, Housekeeping, chores_of
 from facecraft.jobs.job import Job, Lease
 from facecraft.jobs.opening import Jobs
 from facecraft.jobs.performing import Performer
@@ -36,13 +37,16 @@ class EmbeddedEngine:
 
     name = "embedded"
 
-    def __init__(self, jobs: Jobs, performer: Performer, *, capacity: Capacity, device: str) -> None:
+    def __init__(
+        self, jobs: Jobs, performer: Performer, *, capacity: Capacity, device: str, chores: Sequence[Chore] = ()
+    ) -> None:
+        """``chores`` are done now and then besides those of jobs."""
         self._leases = jobs.leases
         self._capacity = capacity
         worker = Worker.here(self.name, QUEUES, device, capacity.places)
         self._pulse = Pulse(jobs.leases, jobs.workers, worker)
         self._runner = JobRunner(jobs.leases, jobs.blobs, performer, self._pulse, jobs.config.job_timeout_seconds)
-        self._housekeeping = Housekeeping(chores(jobs))
+        self._housekeeping = Housekeeping((*chores_of(jobs), *chores))
         self._news = threading.Event()
         self._closing = threading.Event()
         self._looking = threading.Lock()
@@ -65,9 +69,6 @@ class EmbeddedEngine:
     def stop(self, job_id: str) -> None:
         """Stop a job that runs here."""
         self._pulse.stop(job_id)
-
-    def check(self) -> None:
-        """Do nothing: there is nobody between the database and these threads."""
 
     def close(self, *, grace: float = GRACE_SECONDS) -> None:
         """Take up nothing more, let running jobs end for ``grace`` seconds, then give them back to the queue."""

@@ -26,10 +26,6 @@ class Engine(Protocol):
         """Say that somebody asked a running job to stop, after that was written down. Returns at once."""
         ...
 
-    def check(self) -> None:
-        """Make sure that jobs can be handed on. Raises BrokerError."""
-        ...
-
     def close(self) -> None:
         """Take up nothing more; let running jobs end for a while, then give them back."""
         ...

@@ -66,7 +66,7 @@ class Housekeeping:
             self._closing.wait(max(0.05, pause))
 
 
-def chores(jobs: Jobs) -> tuple[Chore, ...]:
+def chores_of(jobs: Jobs) -> tuple[Chore, ...]:
     """Return what there is to do about ``jobs``."""
 
     def take_back() -> None:

@@ -15,8 +15,9 @@ from facecraft.progress import ProgressEvent
 _UNKNOWN_SECONDS = 3.0
 """How long a stage is thought to take that never ran in this process."""
 _NEWEST_WEIGHT = 0.3
+_READING = 0.01
 _SAVING = 0.04
-"""The share of an item that is left for writing its files and keeping them."""
+"""The shares of an item that are left for reading its pictures, and for writing its files and keeping them."""
 _REACH = 1.5
 """How far time alone carries towards the next mark: after the expected time 1 - exp(-1.5) = 78 % of the way."""
 
@@ -65,7 +66,8 @@ class Tracker:
     ) -> None:
         """``fraction`` is what was told of the job before; ``changed`` is called when a new stage begins."""
         self._name = task.name
-        self._first = "decode" if isinstance(task, PipelineTask) else task.name
+        self._reads = isinstance(task, PipelineTask)  # its stages are told; other work is one stage
+        self._first = "decode" if self._reads else task.name
         self._marks = marks_of(task)
         self._total = max(1, total)
         self._pace = pace
@@ -84,14 +86,14 @@ class Tracker:
         with self._lock:
             self._base = done / self._total
             self._stage = self._first
-            self._anchor = self._stage_from = 0.0
+            self._anchor = self._stage_from = 0.0 if self._reads else _READING
             self._anchored = self._stage_began = self._clock()
 
     def __call__(self, event: ProgressEvent, /) -> None:
         """Hear of a stage; a :class:`facecraft.progress.Progress`."""
         with self._lock:
             now = self._clock()
-            fraction = min(max(event.fraction, 0.0), 1.0) * (1.0 - _SAVING)
+            fraction = _of_item(min(max(event.fraction, 0.0), 1.0))
             is_new = event.stage != self._stage
             if is_new:
                 self._learn(now)
@@ -142,4 +144,8 @@ def marks_of(task: PipelineTask | FacesTask) -> tuple[float, ...]:
     """Return the fractions of one item at which the stages of ``task`` end, rising; the last is 1."""
     weights = [step.definition.weight for step in task.pipeline.steps] if isinstance(task, PipelineTask) else []
     total = sum(weights) or 1.0
-    return (*((1.0 - _SAVING) * done / total for done in accumulate(weights or [1.0])), 1.0)
+    return (_READING, *(_of_item(done / total) for done in accumulate(weights or [1.0])), 1.0)
+
+
+def _of_item(done: float) -> float:
+    return _READING + done * (1.0 - _READING - _SAVING)
