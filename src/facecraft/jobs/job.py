@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 from types import MappingProxyType
-from typing import Self
+from typing import Self, TypeAlias
 
 from facecraft.errors import FacecraftError
 from facecraft.jobs.tasks import Task
 
 PICTURE = "picture"
 """The role of the picture that an item is about."""
+
+
+class Everybody(Enum):
+    """All owners at once: what the operator at the terminal may ask for, and no caller of the API can name."""
+
+    EVERYBODY = "everybody"
+
+
+EVERYBODY = Everybody.EVERYBODY
+Owner: TypeAlias = str | Everybody | None
+"""Whose jobs: a caller's, those of the one owner of a server without accounts (None), or everybody's."""
 
 
 class JobState(StrEnum):

@@ -19,7 +19,7 @@ from facecraft.db.tables import BLOBS, JOB_EVENTS, JOB_ITEMS, JOBS
 from facecraft.db.types import Id, UtcDateTime
 from facecraft.errors import BusyError, CancelledError, JobNotFoundError, JobStateError
 from facecraft.jobs import rows
-from facecraft.jobs.job import ENDED, Event, Failure, Item, Job, JobState, NewJob, origins
+from facecraft.jobs.job import ENDED, Event, Failure, Item, Job, JobState, NewJob, Owner, origins
 
 Also = Callable[[Connection], None]
 """Something else to write in the same transaction."""
@@ -99,12 +99,12 @@ class JobRepository:
         """Return when a job that ended then is forgotten."""
         return None if self.retention is None else ended + self.retention
 
-    def get(self, owner: str | None, job_id: str) -> Job:
+    def get(self, owner: Owner, job_id: str) -> Job:
         """Return a job of ``owner``. Raises JobNotFoundError."""
         with self.database.read() as connection:
             return _own(connection, owner, job_id)
 
-    def items(self, owner: str | None, job_id: str) -> tuple[Item, ...]:
+    def items(self, owner: Owner, job_id: str) -> tuple[Item, ...]:
         """Return the items of a job of ``owner``. Raises JobNotFoundError."""
         with self.database.read() as connection:
             return rows.items_of(connection, _own(connection, owner, job_id).id)
@@ -124,7 +124,7 @@ class JobRepository:
 
     def list(
         self,
-        owner: str | None,
+        owner: Owner,
         *,
         states: Sequence[JobState] = (),
         name: str | None = None,
@@ -132,7 +132,7 @@ class JobRepository:
         limit: int = 50,
     ) -> Listing[Job]:
         """Return a page of the jobs of ``owner``, newest first. Raises InvalidOptionError."""
-        query = sa.select(JOBS).where(JOBS.c.owner == owner).order_by(JOBS.c.id.desc()).limit(check_limit(limit) + 1)
+        query = sa.select(JOBS).where(rows.belongs(owner)).order_by(JOBS.c.id.desc()).limit(check_limit(limit) + 1)
         if cursor is not None:
             query = query.where(JOBS.c.id < decode_cursor(cursor))
         if states:
@@ -164,7 +164,7 @@ class JobRepository:
                 found.update({row.id: row.event_count for row in connection.execute(query)})
         return found
 
-    def cancel(self, owner: str | None, job_id: str) -> Job:
+    def cancel(self, owner: Owner, job_id: str) -> Job:
         """Stop a job: at once when it waits, at the next stage or tile when it runs.
 
         Raises JobNotFoundError, and JobStateError when it has ended.
@@ -180,7 +180,7 @@ class JobRepository:
                 rows.change(connection, job.id, {"cancel_at": now}, "cancelling", now)
             return _one(connection, job.id)
 
-    def retry(self, owner: str | None, job_id: str) -> Job:
+    def retry(self, owner: Owner, job_id: str) -> Job:
         """Put a failed or cancelled job into the queue again; items that succeeded are not done twice.
 
         Raises JobNotFoundError, and JobStateError for a job in another state.
@@ -213,7 +213,7 @@ class JobRepository:
             rows.change(connection, job.id, values, JobState.QUEUED.value, now)
             return _one(connection, job.id)
 
-    def delete(self, owner: str | None, job_id: str) -> tuple[str, ...]:
+    def delete(self, owner: Owner, job_id: str) -> tuple[str, ...]:
         """Forget a job that does not run; return the blobs whose bytes are to be deleted now.
 
         Raises JobNotFoundError, and JobStateError for a job that runs.
@@ -287,9 +287,9 @@ class JobRepository:
         self.told(connection, rows.job_of(row))
 
 
-def _own(connection: Connection, owner: str | None, job_id: str, *, lock: bool = False) -> Job:
+def _own(connection: Connection, owner: Owner, job_id: str, *, lock: bool = False) -> Job:
     identity = parse_id(job_id)
-    query = sa.select(JOBS).where(JOBS.c.id == identity, JOBS.c.owner == owner)
+    query = sa.select(JOBS).where(JOBS.c.id == identity, rows.belongs(owner))
     row = connection.execute(query.with_for_update() if lock else query).one_or_none() if identity else None
     if row is None:
         raise JobNotFoundError

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from facecraft.db.tables import BLOBS, JOB_EVENTS, JOB_ITEMS, JOBS
-from facecraft.jobs.job import PICTURE, Event, Failure, Input, Item, Job, JobState, NewJob
+from facecraft.jobs.job import EVERYBODY, PICTURE, Event, Failure, Input, Item, Job, JobState, NewJob, Owner
 from facecraft.jobs.tasks import TASK
 
 AnyRow = Row[Any]
@@ -70,6 +70,11 @@ def failure_of(stored: Mapping[str, str | None] | None) -> Failure | None:
 def failure_row(failure: Failure | None) -> dict[str, str | None] | sa.Null:
     """Return how ``failure`` is stored."""
     return sa.null() if failure is None else asdict(failure)
+
+
+def belongs(owner: Owner) -> sa.ColumnElement[bool]:
+    """Return the condition that a job is of ``owner``."""
+    return sa.true() if owner is EVERYBODY else JOBS.c.owner == owner
 
 
 def insert(connection: Connection, job_id: str, new: NewJob, state: JobState, now: datetime) -> None:
