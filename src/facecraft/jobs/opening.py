@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -10,8 +11,11 @@ from facecraft.jobs.config import JobConfig
 from facecraft.storage import BlobStore
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
     from facecraft.db.database import Database
     from facecraft.jobs.blobs import Blobs
+    from facecraft.jobs.job import Job
     from facecraft.jobs.leases import Leases
     from facecraft.jobs.repository import JobRepository
     from facecraft.jobs.workers import Workers
@@ -29,8 +33,22 @@ class Jobs:
     workers: Workers
 
 
-def open_jobs(database: Database, store: BlobStore, config: JobConfig, *, retention: timedelta | None) -> Jobs:
-    """Return the jobs of ``database`` with their files in ``store``; ``retention`` is how long they are kept."""
+def _unheard(job: Job, /) -> None:
+    """Hear of no end."""
+
+
+def open_jobs(
+    database: Database,
+    store: BlobStore,
+    config: JobConfig,
+    *,
+    retention: timedelta | None,
+    ended: Callable[[Job], None] = _unheard,
+) -> Jobs:
+    """Return the jobs of ``database`` with their files in ``store``; ``retention`` is how long they are kept.
+
+    ``ended`` hears of each job that ends through what is returned; it must be quick and must not raise.
+    """
     # All of these need the database packages.
     from facecraft.jobs.blobs import Blobs  # noqa: PLC0415
     from facecraft.jobs.leases import Leases  # noqa: PLC0415
@@ -38,11 +56,17 @@ def open_jobs(database: Database, store: BlobStore, config: JobConfig, *, retent
     from facecraft.jobs.webhooks.outbox import announce_end  # noqa: PLC0415
     from facecraft.jobs.workers import Workers  # noqa: PLC0415
 
+    announce = announce_end if config.webhooks_enabled else nobody
+
+    def told(connection: Connection, job: Job) -> None:
+        announce(connection, job)
+        ended(job)
+
     repository = JobRepository(
         database,
         queue_limit=config.job_queue_limit,
         retention=retention,
-        told=announce_end if config.webhooks_enabled else nobody,
+        told=told,
     )
     return Jobs(
         config=config,

@@ -21,6 +21,7 @@ from facecraft.errors import (
 from facecraft.jobs import blob_rows
 from facecraft.jobs.blob_rows import Blob
 from facecraft.jobs.blobs import Blobs
+from facecraft.jobs.current import working_on
 from facecraft.jobs.job import Failure, Item, JobState, Lease
 from facecraft.jobs.leases import Leases
 from facecraft.jobs.pace import Pace, Tracker
@@ -58,7 +59,7 @@ class JobRunner:
         seconds = min(self.timeout_seconds, job.timeout_seconds or self.timeout_seconds)
         tracker = Tracker(job.task, job.total, self.pace, fraction=job.fraction, changed=self.pulse.wake)
         start = time.perf_counter()
-        with self.pulse.hold(lease, tracker, seconds=seconds) as hold:
+        with working_on(job.id), self.pulse.hold(lease, tracker, seconds=seconds) as hold:
             try:
                 outcome = self._run(lease, hold)
             except LeaseLostError:

@@ -20,7 +20,9 @@ from facecraft.imaging import codecs
 from facecraft.imaging.image import Image
 from facecraft.inference.devices import Resolution, resolve
 from facecraft.inference.pool import SessionPool
+from facecraft.jobs.job import Job
 from facecraft.jobs.opening import Jobs, open_jobs
+from facecraft.jobs.tasks import FacesTask
 from facecraft.models.hub import ModelHub
 from facecraft.pipelines import recognition
 from facecraft.pipelines.encode import compose, encode
@@ -29,6 +31,7 @@ from facecraft.pipelines.pipeline import Pipeline, StageTime
 from facecraft.pipelines.pipeline import run as run_pipeline
 from facecraft.pipelines.presets import (
     BACKGROUND_IMAGE,
+    PRESETS,
     SWAP_REFERENCE,
     SWAP_SOURCE,
     CutoutPresetOptions,
@@ -153,7 +156,7 @@ class Studio:
                 hours = settings.cleanup_age_hours
                 store = open_blob_store(settings, settings.output_dir)
                 retention = timedelta(hours=hours) if hours else None
-                self._jobs = open_jobs(self.database, store, settings, retention=retention)
+                self._jobs = open_jobs(self.database, store, settings, retention=retention, ended=self._ended)
             return self._jobs
 
     def read(self, picture: Picture) -> Image:
@@ -340,6 +343,11 @@ class Studio:
         spent = (time.perf_counter() - start) * 1000
         self.tally.ran([StageTime(work, spent)])
         return spent
+
+    def _ended(self, job: Job) -> None:
+        """Count a job that has ended; how the caller named a pipeline of their own is no name to count by."""
+        known = isinstance(job.task, FacesTask) or job.name in PRESETS
+        self.tally.ended(job.name if known else "pipeline", job.state.value)
 
     def permit(self, pipeline: Pipeline) -> None:
         """Make sure that ``pipeline`` may be run here. Raises SwapDisabledError and ConsentRequiredError."""

@@ -11,8 +11,18 @@ import sys
 
 import structlog
 
+from facecraft.jobs.current import current_job
+
 bind = structlog.contextvars.bound_contextvars
-"""Context manager that adds ``request_id=…`` or ``job_id=…`` to every line logged inside it."""
+"""Context manager that adds ``request_id=…`` to every line logged inside it. A job adds its own id."""
+
+
+def _with_job(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Add the job that the thread works on, unless the line names one itself."""
+    job_id = current_job()
+    if job_id is not None and event.get("job_id") is None:
+        event["job_id"] = job_id
+    return event
 
 
 def _without_noise(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -28,6 +38,7 @@ def configure(*, level: str, json: bool) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.stdlib.ExtraAdder(),
+        _with_job,
         _without_noise,
     ]
     last: structlog.typing.Processor = (
