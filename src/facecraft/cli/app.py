@@ -58,6 +58,7 @@ COMMANDS = {
     "gallery": ("gallery", "Enroll people and find a face among them."),
     "demo": ("demo", "Make a portrait of a sample photo and show every step."),
     "serve": ("serve", "Serve the HTTP API."),
+    "jobs": ("jobs", "See, cancel, retry and delete the jobs of the server."),
     "users": ("users", "Make, list, lock out and delete users of the server."),
     "keys": ("keys", "Make, list and revoke API keys."),
     "migrate": ("migrate", "Bring the database to this version."),

@@ -175,7 +175,7 @@ class JobRepository:
             if job.state is JobState.QUEUED:
                 self.end(connection, job.id, JobState.CANCELLED, Failure.of(CancelledError()), now)
             elif job.state is not JobState.RUNNING:
-                raise JobStateError(f"The job has {job.state.value} and cannot be cancelled any more.")
+                raise JobStateError(f"The job has ended ({job.state.value}) and cannot be cancelled any more.")
             elif job.cancel_at is None:
                 rows.change(connection, job.id, {"cancel_at": now}, "cancelling", now)
             return _one(connection, job.id)
