@@ -31,6 +31,8 @@ sys.path.append(str(ROOT / "tests"))  # for `services`: starters of real databas
 
 if TYPE_CHECKING:
     from services.postgres import PostgresServer
+    from services.radosgw import RadosGateway
+    from services.s3_quick import QuickS3
 
 
 @pytest.fixture(scope="session")
@@ -159,6 +161,24 @@ def postgres() -> Iterator[PostgresServer]:
     from services.postgres import run_postgres
 
     with run_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def quick_s3() -> Iterator[QuickS3]:
+    """A quick S3 server of this test run, which checks no signatures; skips where moto is not installed."""
+    from services.s3_quick import run_quick_s3
+
+    with run_quick_s3() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ceph() -> Iterator[RadosGateway]:
+    """A real S3 server of this test run, which checks signatures and expiry; skips where Ceph is not installed."""
+    from services.radosgw import run_radosgw
+
+    with run_radosgw() as server:
         yield server
 
 

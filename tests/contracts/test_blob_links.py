@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -15,13 +14,7 @@ import pytest
 from facecraft.errors import StorageAccessError, StorageFullError
 from facecraft.storage import ObjectBlobStore
 from facecraft.storage.config import StorageConfig
-from services.radosgw import RadosGateway, run_radosgw
-
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[RadosGateway]:
-    with run_radosgw() as server:
-        yield server
+from services.radosgw import RadosGateway
 
 
 @dataclass(frozen=True)
@@ -37,9 +30,9 @@ class Place:
 
 
 @pytest.fixture
-def place(gateway: RadosGateway) -> Place:
-    bucket = gateway.account.bucket()
-    config = gateway.account.config(bucket)
+def place(ceph: RadosGateway) -> Place:
+    bucket = ceph.account.bucket()
+    config = ceph.account.config(bucket)
     return Place(bucket, config, ObjectBlobStore.s3(config))
 
 
@@ -109,9 +102,9 @@ def test_a_link_is_for_one_object(place: Place) -> None:
     assert fetch(place.link("blobs/ab/6").replace("/ab/6?", "/ab/7?")).status_code == 403
 
 
-def test_a_wrong_secret_is_refused_and_said_so(gateway: RadosGateway, place: Place) -> None:
+def test_a_wrong_secret_is_refused_and_said_so(ceph: RadosGateway, place: Place) -> None:
     place.store.put("blobs/ab/8", b"picture")
-    thief = ObjectBlobStore.s3(gateway.account.with_secret("not-the-secret-of-it").config(place.bucket))
+    thief = ObjectBlobStore.s3(ceph.account.with_secret("not-the-secret-of-it").config(place.bucket))
     for use in (
         lambda: thief.get("blobs/ab/8"),
         lambda: thief.stream("blobs/ab/8"),
@@ -132,8 +125,8 @@ def test_a_wrong_secret_is_refused_and_said_so(gateway: RadosGateway, place: Pla
     assert place.store.get("blobs/ab/8") == b"picture"
 
 
-def test_a_bucket_that_is_not_there_is_not_a_missing_blob(gateway: RadosGateway) -> None:
-    store = ObjectBlobStore.s3(gateway.account.config("no-such-bucket"))
+def test_a_bucket_that_is_not_there_is_not_a_missing_blob(ceph: RadosGateway) -> None:
+    store = ObjectBlobStore.s3(ceph.account.config("no-such-bucket"))
     for use in (lambda: store.get("a"), lambda: store.put("a", b""), lambda: list(store.find("")), store.check):
         with pytest.raises(StorageAccessError, match="bucket does not exist") as caught:
             use()
@@ -155,8 +148,8 @@ def test_credentials_of_the_environment_are_not_mixed_in(place: Place, monkeypat
     ObjectBlobStore.s3(place.config).check()
 
 
-def test_a_bucket_at_its_limit_is_full(gateway: RadosGateway, place: Place) -> None:
-    gateway.limit(place.bucket, 50_000)
+def test_a_bucket_at_its_limit_is_full(ceph: RadosGateway, place: Place) -> None:
+    ceph.limit(place.bucket, 50_000)
     with pytest.raises(StorageFullError):
         place.store.put("blobs/ab/9", bytes(60_000))
     with pytest.raises(StorageFullError):

@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,22 +17,8 @@ import pytest
 from facecraft.errors import StorageAccessError
 from facecraft.storage import BlobNotFoundError, BlobStore, ObjectBlobStore, open_store
 from facecraft.storage.config import StorageConfig
-from services.radosgw import RadosGateway, run_radosgw
-from services.s3_quick import QuickS3, run_quick_s3
 
 LARGE = 20_000_000
-
-
-@pytest.fixture(scope="module")
-def quick_s3() -> Iterator[QuickS3]:
-    with run_quick_s3() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[RadosGateway]:
-    with run_radosgw() as server:
-        yield server
 
 
 @pytest.fixture(params=["folder", "memory", "quick", "ceph"])
@@ -44,7 +29,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
         case "memory":
             return ObjectBlobStore.memory()
         case _:
-            server = request.getfixturevalue("quick_s3" if request.param == "quick" else "gateway")
+            server = request.getfixturevalue("quick_s3" if request.param == "quick" else "ceph")
             return open_store(server.account.config(server.account.bucket()), tmp_path)
 
 
@@ -237,7 +222,7 @@ def test_two_hundred_megabytes_pass_through_little_memory(
 ) -> None:
     config = {}
     if kind == "ceph":
-        account = request.getfixturevalue("gateway").account
+        account = request.getfixturevalue("ceph").account
         config = {
             "s3_bucket": account.bucket(),
             "s3_endpoint": account.endpoint,

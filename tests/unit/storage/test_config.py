@@ -46,6 +46,15 @@ def test_both_sets_of_names_are_read(own: bool, monkeypatch: pytest.MonkeyPatch)
     check_example(Settings.load())
 
 
+def test_our_names_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in AMAZON.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FACECRAFT_S3_BUCKET", "ours")
+    monkeypatch.setenv("FACECRAFT_S3_ENDPOINT", "https://ours.example")
+    settings = Settings.load()
+    assert (settings.s3_bucket, settings.s3_endpoint) == ("ours", "https://ours.example")
+
+
 @pytest.mark.parametrize("lower", [False, True])
 def test_they_are_read_from_a_folder_of_secrets(lower: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
