@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import anyio.to_thread
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from facecraft.api.dependencies import ServicesOf
@@ -19,7 +17,7 @@ router = APIRouter(tags=["service"])
     response_class=Response,
     responses={200: {"description": "Numbers, one on each line", "content": {"text/plain": {}}}},
 )
-async def metrics(services: ServicesOf, _: OverseerOf, accept: Annotated[str, Header()] = "") -> Response:
+async def metrics(request: Request, services: ServicesOf, _: OverseerOf) -> Response:
     """Tell Prometheus the numbers of this process, and of all jobs and workers over its database."""
-    body, media_type = await anyio.to_thread.run_sync(services.metrics.text, accept)
+    body, media_type = await anyio.to_thread.run_sync(services.metrics.text, request.headers.get("accept", ""))
     return Response(body, headers={"Content-Type": media_type})
