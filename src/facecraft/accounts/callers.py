@@ -160,4 +160,4 @@ def _allowed(scopes: frozenset[Scope], role: str) -> frozenset[Scope]:
 
 
 def _name(text: str) -> bytes:
-    return sha256(text.encode("utf-8", "surrogateescape")).digest()
+    return sha256(text.encode("utf-8", "surrogatepass")).digest()

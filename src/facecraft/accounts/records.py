@@ -87,9 +87,8 @@ def _one_line(text: str) -> str:
     return text
 
 
-Email = Annotated[str, AfterValidator(normalize_email), Field(max_length=LONGEST_EMAIL + 20)]
-_Text = Annotated[str | None, AfterValidator(_printable)]
-_Name = Annotated[str, AfterValidator(_one_line), Field(max_length=LONGEST_NAME)]
+Email = Annotated[str, Field(max_length=LONGEST_EMAIL + 20), AfterValidator(normalize_email)]
+_Name = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(_one_line)]
 
 
 class Profile(BaseModel):
@@ -108,21 +107,21 @@ class Profile(BaseModel):
     """First name; an empty one is ignored."""
     last_name: _Name = ""
     """Last name; an empty one is ignored."""
-    phone: Annotated[_Text, Field(max_length=40)] = None
+    phone: Annotated[str | None, Field(max_length=40), AfterValidator(_printable)] = None
     """Telephone number."""
-    delivery_recipient: Annotated[_Text, Field(max_length=200)] = None
+    delivery_recipient: Annotated[str | None, Field(max_length=200), AfterValidator(_printable)] = None
     """Who receives deliveries."""
-    delivery_city: Annotated[_Text, Field(max_length=100)] = None
+    delivery_city: Annotated[str | None, Field(max_length=100), AfterValidator(_printable)] = None
     """City."""
-    delivery_street: Annotated[_Text, Field(max_length=200)] = None
+    delivery_street: Annotated[str | None, Field(max_length=200), AfterValidator(_printable)] = None
     """Street."""
-    delivery_house: Annotated[_Text, Field(max_length=40)] = None
+    delivery_house: Annotated[str | None, Field(max_length=40), AfterValidator(_printable)] = None
     """House."""
-    delivery_apartment: Annotated[_Text, Field(max_length=40)] = None
+    delivery_apartment: Annotated[str | None, Field(max_length=40), AfterValidator(_printable)] = None
     """Apartment."""
-    delivery_postal_code: Annotated[_Text, Field(max_length=20)] = None
+    delivery_postal_code: Annotated[str | None, Field(max_length=20), AfterValidator(_printable)] = None
     """Postal code."""
-    delivery_comment: Annotated[_Text, Field(max_length=1000)] = None
+    delivery_comment: Annotated[str | None, Field(max_length=1000), AfterValidator(_printable)] = None
     """What the courier should know."""
 
 

@@ -74,4 +74,4 @@ def new_secret() -> str:
 
 def digest(secret: str) -> str:
     """Return what is kept of a random secret: it has 256 bits, so that a fast hash is enough."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
