@@ -34,7 +34,11 @@ _PARTIAL = re.compile(r".+#\d+")
 
 
 class ObjectBlobStore:
-    """A :class:`~facecraft.storage.BlobStore` over any obstore store."""
+    """A :class:`~facecraft.storage.BlobStore` over any obstore store.
+
+    obstore works in threads of its own, which a fork does not copy: a process that forks must not have used any
+    store before, or its children wait for ever.
+    """
 
     def __init__(self, store: ObjectStore, *, folder: Path | None = None, signer: LinkSigner | None = None) -> None:
         self._store = store
