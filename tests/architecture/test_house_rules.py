@@ -38,7 +38,9 @@ HOMES = {
     "limits": ("accounts",),
     "smtplib": ("accounts",),
     "psycopg": ("db",),
-    "celery": ("jobs", "worker.py"),
+    "celery": ("jobs",),
+    "kombu": ("jobs",),
+    "redis": ("jobs", "accounts"),
 }
 FORBIDDEN_NAMES = {"utils.py", "util.py", "helpers.py", "common.py", "misc.py", "core.py", "base.py", "manager.py"}
 FORBIDDEN_SUFFIXES = ("Manager", "Helper", "Handler", "Util", "Utils", "Base", "Impl")

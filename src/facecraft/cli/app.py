@@ -61,6 +61,7 @@ COMMANDS = {
     "jobs": ("jobs", "See, cancel, retry and delete the jobs of the server."),
     "users": ("users", "Make, list, lock out and delete users of the server."),
     "keys": ("keys", "Make, list and revoke API keys."),
+    "worker": ("worker", "Run jobs of the broker beside the servers."),
     "migrate": ("migrate", "Bring the database to this version."),
     "models": ("models", "List, install, verify and remove models."),
     "doctor": ("doctor", "Say what is installed, what is missing and the command for it."),

@@ -19,7 +19,7 @@ def ping(url: str) -> None:
         from redis.retry import Retry  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise RuntimeMissingError(
-            "The broker's client is not installed.", hint="pip install 'facecraft[celery]'", detail=str(error)
+            "The broker's client is not installed.", hint="pip install 'facecraft[scale]'", detail=str(error)
         ) from error
     try:
         client = Redis.from_url(url, socket_connect_timeout=_HALF, socket_timeout=_HALF, retry=Retry(NoBackoff(), 0))

@@ -191,17 +191,21 @@ class Leases:
                     self._requeue(connection, row.id, now, now, counts=True)
             return len(dead)
 
-    def unsent(self, older: timedelta, *, limit: int = 500) -> tuple[tuple[str, str], ...]:
+    def unsent(
+        self, older: timedelta, *, queues: Sequence[str] | None = None, limit: int = 500
+    ) -> tuple[tuple[str, str], ...]:
         """Mark due jobs that no broker was told of within ``older`` as told now; return them with their queues.
 
         A broker may forget: what it was told is only a hint that there is work. Telling twice does no harm.
         """
         now = self._clock()
-        due = (
+        due = [
             JOBS.c.state == JobState.QUEUED.value,
             JOBS.c.due_at <= now,
             sa.or_(JOBS.c.sent_at.is_(None), JOBS.c.sent_at < now - older),
-        )
+        ]
+        if queues is not None:
+            due.append(JOBS.c.queue.in_(queues))
         query = sa.select(JOBS.c.id, JOBS.c.queue).where(*due).order_by(JOBS.c.due_at, JOBS.c.id).limit(limit)
         with self._database.read() as connection:
             if connection.execute(query).first() is None:
@@ -212,6 +216,18 @@ class Leases:
             ids = [job_id for job_id, _ in found]
             connection.execute(JOBS.update().where(JOBS.c.id.in_(ids)).values(sent_at=now))
             return found
+
+    def untold(self, job_ids: Sequence[str]) -> None:
+        """Write down that the broker could not be told of these jobs after all."""
+        with self._database.write() as connection:
+            connection.execute(JOBS.update().where(JOBS.c.id.in_(job_ids)).values(sent_at=None))
+
+    def unheard(self, older: timedelta) -> tuple[str, ...]:
+        """Return the queues with due jobs that a broker was told of longer ago than ``older``."""
+        now = self._clock()
+        told = (JOBS.c.state == JobState.QUEUED.value, JOBS.c.due_at <= now, JOBS.c.sent_at < now - older)
+        with self._database.read() as connection:
+            return tuple(connection.execute(sa.select(JOBS.c.queue).where(*told).distinct()).scalars())
 
     def _change(
         self,

@@ -1,0 +1,63 @@
+"""``facecraft worker``: runs jobs from the broker, in the foreground."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from facecraft import telemetry
+from facecraft.cli.console import say
+from facecraft.errors import RuntimeMissingError
+from facecraft.settings import Settings
+
+_PACKAGES = ("sqlalchemy", "celery", "redis", "kombu")
+
+Queues = Annotated[
+    str,
+    typer.Option("--queues", "-Q", metavar="NAMES", help="Queues to work off, divided by commas: gpu, render, celery."),
+]
+Concurrency = Annotated[
+    int, typer.Option("--concurrency", "-c", min=1, max=256, help="Jobs at the same time. One for each GPU is best.")
+]
+Check = Annotated[
+    bool, typer.Option("--check", help="Start nothing; fail unless a worker of this machine was heard of lately.")
+]
+
+
+def build(name: str) -> typer.Typer:
+    """Build the command."""
+    application = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    application.command(name)(_worker)
+    return application
+
+
+def _worker(
+    ctx: typer.Context, *, queues: Queues = "gpu,celery", concurrency: Concurrency = 1, check: Check = False
+) -> None:
+    """Run jobs of the broker FACECRAFT_CELERY_BROKER_URL until SIGTERM. Every FACECRAFT_* setting applies.
+
+    A worker that is told to stop takes up nothing more, ends what it can within 20 seconds and gives the rest back.
+    """
+    settings = Settings.load()
+    telemetry.configure(
+        level="DEBUG" if ctx.obj.debug or settings.debug else settings.log_level, json=settings.log_json
+    )
+    try:
+        # Loads the database packages and the studio.
+        from facecraft import worker  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in _PACKAGES:
+            raise
+        raise RuntimeMissingError(
+            "What workers need is not installed.", hint="pip install 'facecraft[server,scale]'", detail=str(error)
+        ) from error
+    if not check:
+        names = [name.strip() for name in queues.split(",") if name.strip()]
+        raise typer.Exit(worker.work(settings, queues=names, places=concurrency))
+    found = worker.alive(settings)
+    if not found:
+        say("No worker of this machine was heard of in the last 30 seconds.", style="red")
+        raise typer.Exit(1)
+    for each in found:
+        say(f"Worker {each.id}: {each.busy} of {each.places} places busy, seen {each.seen_at:%H:%M:%S} UTC.")

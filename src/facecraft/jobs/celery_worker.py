@@ -1,0 +1,99 @@
+"""`CeleryWorker`: a process that takes jobs whose ids come from a broker."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+
+from facecraft.db.ids import parse_id
+from facecraft.errors import StorageError
+from facecraft.jobs.celery import RUN_JOB, Dispatcher, new_app
+from facecraft.jobs.engine import GRACE_SECONDS
+from facecraft.jobs.housekeeping import Housekeeping, chores_of
+from facecraft.jobs.job import Lease
+from facecraft.jobs.opening import Jobs
+from facecraft.jobs.performing import Performer
+from facecraft.jobs.pulse import Pulse
+from facecraft.jobs.runner import JobRunner
+from facecraft.jobs.workers import Worker
+
+log = logging.getLogger("facecraft.jobs")
+
+_TRIES = 30
+_TRY_SECONDS = 1.0
+
+
+class CeleryWorker:
+    """Runs jobs in threads of this process, which all share one studio and its loaded networks."""
+
+    def __init__(
+        self, jobs: Jobs, performer: Performer, url: str, *, queues: Sequence[str], places: int, device: str
+    ) -> None:
+        """Work off ``queues`` of the broker ``url``, ``places`` jobs at once. Raises RuntimeMissingError."""
+        self._leases = jobs.leases
+        self._queues = tuple(queues)
+        self._places = places
+        self._app = new_app(url, jobs.config)
+        self._app.task(name=RUN_JOB)(self._run)
+        self._pulse = Pulse(jobs.leases, jobs.workers, Worker.here("celery", queues, device, places))
+        self._runner = JobRunner(jobs.leases, jobs.blobs, performer, self._pulse, jobs.config.job_timeout_seconds)
+        self._dispatcher = Dispatcher(jobs, self._app)
+        self._housekeeping = Housekeeping(chores_of(jobs))
+
+    def run(self, *, grace: float = GRACE_SECONDS) -> int:
+        """Work until the process is told to stop (SIGTERM); return its exit code. Call it in the main thread.
+
+        Then nothing more is taken up, running jobs get ``grace`` seconds to end, and are given back to the queue
+        otherwise. Raises StorageError at the start.
+        """
+        from celery import signals  # noqa: PLC0415 - new_app has said whether it is there
+
+        def keep_our_log(**_: object) -> None:
+            """Be somebody who sets up the log: Celery leaves it alone then."""
+
+        def leave_soon(**_: object) -> None:
+            log.info("stopping; running jobs have %.0f seconds", grace)
+            timer = threading.Timer(grace, self._pulse.leave)
+            timer.daemon = True
+            timer.start()
+
+        signals.setup_logging.connect(keep_our_log, weak=False)
+        signals.worker_shutting_down.connect(leave_soon, weak=False)
+        self._pulse.start()
+        self._housekeeping.start()
+        self._dispatcher.start()
+        worker = self._app.Worker(
+            pool="threads",
+            concurrency=self._places,
+            queues=list(self._queues),
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            quiet=True,
+        )
+        try:
+            worker.start()
+        finally:
+            self._pulse.leave()
+            self._dispatcher.close()
+            self._housekeeping.close()
+            self._pulse.close()
+        return worker.exitcode or 0
+
+    def _run(self, job_id: str) -> None:
+        """Do a job, unless it was done already, is being done, or is not known."""
+        identity = parse_id(job_id)
+        lease = None if identity is None else self._claim(identity)
+        if lease is not None:
+            self._runner.run(lease)
+
+    def _claim(self, job_id: str) -> Lease | None:
+        pause = threading.Event()
+        for _ in range(_TRIES):
+            try:
+                return self._leases.claim_one(job_id, self._pulse.worker_id)
+            except StorageError as error:
+                log.warning("a job could not be taken: %s", error.message, extra={"detail": error.detail})
+                pause.wait(_TRY_SECONDS)
+        return None  # it stays in the database, and the broker is told again

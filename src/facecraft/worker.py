@@ -1,0 +1,61 @@
+"""``facecraft worker``: a process beside the servers that runs jobs from their broker with a studio of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from facecraft.db.opening import connect_database
+from facecraft.errors import ConfigurationError
+from facecraft.jobs.celery_worker import CeleryWorker
+from facecraft.jobs.tasks import QUEUES
+from facecraft.jobs.workers import Worker, Workers, this_host
+from facecraft.settings import Settings
+from facecraft.studio import Studio
+from facecraft.studio.performing import StudioPerformer
+
+
+def work(settings: Settings, *, queues: Sequence[str], places: int = 1) -> int:
+    """Run jobs of ``queues``, ``places`` at once, until the process is told to stop; return its exit code.
+
+    Raises ConfigurationError without a broker and for an unknown queue, StorageError, RuntimeMissingError,
+    ProviderUnavailableError.
+    """
+    url = settings.celery_broker_url
+    if url is None:
+        raise ConfigurationError(
+            "There is no broker to take jobs from.",
+            hint="Set FACECRAFT_CELERY_BROKER_URL, such as redis://redis:6379/0. Without one the server runs jobs.",
+        )
+    unknown = sorted(set(queues) - set(QUEUES))
+    if unknown or not queues:
+        raise ConfigurationError(f"Unknown queues: {', '.join(unknown)}.", hint=f"Known: {', '.join(QUEUES)}.")
+    _adopt_log(settings)
+    with Studio.open(settings) as studio:
+        worker = CeleryWorker(
+            studio.jobs,
+            StudioPerformer(studio),
+            url.get_secret_value(),
+            queues=queues,
+            places=places,
+            device=str(studio.device.device),
+        )
+        return worker.run()
+
+
+def alive(settings: Settings) -> tuple[Worker, ...]:
+    """Return the Celery workers of this machine that were heard of lately. Raises ConfigurationError, StorageError."""
+    from facecraft.jobs.repository import utc_now  # noqa: PLC0415 - needs the database packages
+
+    with connect_database(settings.database) as database:
+        found = Workers(database, clock=utc_now).alive()
+    return tuple(each for each in found if each.host == this_host() and each.engine == "celery" and not each.gone)
+
+
+def _adopt_log(settings: Settings) -> None:
+    """Let Celery's lines look like ours."""
+    for name in ("celery", "kombu"):
+        library = logging.getLogger(name)
+        library.handlers[:] = logging.getLogger("facecraft").handlers
+        library.propagate = False
+        library.setLevel(max(logging.getLevelName(settings.log_level.value), logging.WARNING))

@@ -1,0 +1,49 @@
+"""A process that runs jobs with a performer that only pretends: the real engines, without their networks.
+
+    python job_process.py embedded|celery SETTINGS.json
+
+SETTINGS names the database, the folders, the broker and how long a pretended job takes.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from facecraft import telemetry
+from facecraft.db.opening import open_database
+from facecraft.jobs.capacity import Capacity
+from facecraft.jobs.celery_worker import CeleryWorker
+from facecraft.jobs.config import JobConfig
+from facecraft.jobs.embedded import EmbeddedEngine
+from facecraft.jobs.opening import open_jobs
+from facecraft.jobs.tasks import QUEUES
+from facecraft.storage import ObjectBlobStore
+from facecraft.testing import FakePerformer
+
+
+def main() -> None:
+    engine, plan = sys.argv[1], json.loads(Path(sys.argv[2]).read_text())
+    telemetry.configure(level="INFO", json=False)
+    store = ObjectBlobStore.folder(Path(plan["store"]))
+    config = JobConfig(job_lease_seconds=plan["lease"], job_max_attempts=plan["attempts"])
+    performer = FakePerformer(seconds=plan["seconds"], marks=Path(plan["marks"]))
+    with open_database(plan["database"], migrate=False) as database:
+        jobs = open_jobs(database, store, config, retention=None)
+        if engine == "celery":
+            places = plan["places"]
+            worker = CeleryWorker(jobs, performer, plan["broker"], queues=QUEUES, places=places, device="cpu")
+            sys.exit(worker.run(grace=plan["grace"]))
+        told = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: told.set())
+        running = EmbeddedEngine(jobs, performer, capacity=Capacity(plan["places"]), device="cpu")
+        running.start()
+        told.wait()
+        running.close(grace=plan["grace"])
+
+
+if __name__ == "__main__":
+    main()
