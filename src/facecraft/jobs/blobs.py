@@ -61,8 +61,9 @@ class Blobs:
         Raises QuotaExceededError when ``owner`` would have more than ``quota_bytes``, before anything is stored
         where the size can be known; StorageError.
         """
-        with self._database.read() as connection:
-            rows.check_quota(connection, owner, _size(source), quota_bytes)
+        if quota_bytes is not None:
+            with self._database.read() as connection:
+                rows.check_quota(connection, owner, _size(source), quota_bytes)
         blob = self._write(
             owner, source, None, None, name=rows.clean_name(name), media_type=media_type, expires_at=expires_at
         )
