@@ -24,7 +24,7 @@ rm -rf scipy.libs
 find . -type d -empty -delete
 
 # What was taken away must not be missed.
-/opt/facecraft/bin/python -c 'import ai_edge_litert.interpreter, cv2, obstore, onnxruntime, pillow_heif, psycopg, scipy.sparse'
+/opt/facecraft/bin/python -B -c 'import ai_edge_litert.interpreter, argon2, celery, cv2, obstore, onnxruntime, pillow_heif, psycopg, redis, scipy.sparse'
 
 # The root may be read-only, so Python could not write these itself. Nothing changes the sources afterwards.
 python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/facecraft/lib
