@@ -42,6 +42,7 @@ from facecraft.api.routes import (
     presets,
     results,
     users,
+    webhooks,
 )
 from facecraft.api.routes import metrics as metrics_routes
 from facecraft.api.uploads import clean
@@ -51,6 +52,7 @@ from facecraft.errors import ConfigurationError, RuntimeMissingError, StorageErr
 from facecraft.inference.devices import cpu_count
 from facecraft.jobs.capacity import Capacity
 from facecraft.jobs.results import Results, Sweeper
+from facecraft.jobs.webhooks.opening import chores_of, start_deliverer
 from facecraft.settings import Settings
 from facecraft.storage import ObjectBlobStore
 from facecraft.studio import Studio
@@ -87,7 +89,9 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         installs = Installs(opened.store, enabled=settings.auto_install)
         conditions = Conditions(opened, installs)
         parts, fleet = watch(settings, opened, bench, metrics)
-        engine = await anyio.to_thread.run_sync(start_engine, opened, capacity)
+        database = await anyio.to_thread.run_sync(lambda: opened.database)
+        engine = await anyio.to_thread.run_sync(start_engine, opened, capacity, chores_of(database))
+        deliverer = start_deliverer(database, settings)
         app.state.services = Services(
             settings, opened, kept, bench, warmup, installs, conditions, parts, fleet, metrics, engine
         )
@@ -103,6 +107,8 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
                 group.start_soon(anyio.to_thread.run_sync, engine.close)
                 group.start_soon(anyio.to_thread.run_sync, bench.close)
             warming.cancel()
+            if deliverer is not None:
+                await anyio.to_thread.run_sync(deliverer.close)
             await anyio.to_thread.run_sync(installs.close)
             for sweeper in sweepers:
                 await anyio.to_thread.run_sync(sweeper.close)
@@ -141,6 +147,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         account.router,
         keys.router,
         users.router,
+        webhooks.router(),
     ):
         app.include_router(router)
     return app
@@ -169,7 +176,7 @@ def _layers(settings: Settings, gate: Gate, metrics: Metrics) -> list[Middleware
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
                 allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
-                allow_headers=("X-API-Key", "Authorization", "X-Request-Id"),
+                allow_headers=("X-API-Key", "Authorization", "X-Request-Id", "Idempotency-Key", "Prefer"),
                 allow_credentials="*" not in settings.cors_origins,
                 expose_headers=(
                     "X-Request-Id",
@@ -177,6 +184,9 @@ def _layers(settings: Settings, gate: Gate, metrics: Metrics) -> list[Middleware
                     "X-Facecraft-Faces",
                     "Server-Timing",
                     "Retry-After",
+                    "Location",
+                    "Idempotent-Replayed",
+                    "Preference-Applied",
                     "RateLimit-Limit",
                     "RateLimit-Remaining",
                     "RateLimit-Reset",

@@ -16,6 +16,10 @@ from facecraft.settings import Settings
 MIB = 1024 * 1024
 GALLERIES = "/api/v1/galleries"
 ACCOUNTS = ("/api/v1/auth/", "/api/v1/account", "/api/v1/users")
+WEBHOOKS = "/api/v1/webhooks"
+JOBS = "/api/v1/jobs"
+MOST_COMPANIONS = len(COMPANIONS) + 1
+"""Pictures that may go with those of a job: what pipelines take, and a second one to compare with."""
 OVERHEAD = MIB
 """Bytes of a request that are not pictures: fields and the headers of parts."""
 LARGEST_BATCH = 1024 * MIB
@@ -32,8 +36,10 @@ def body_limit(settings: Settings, path: str) -> int:
     largest = settings.max_upload_size_mb * MIB
     if path.startswith(GALLERIES) and not path.endswith(("/people", "/faces", "/search")):
         return OVERHEAD  # names and details
-    if path.startswith(ACCOUNTS):
-        return OVERHEAD  # names and passwords
+    if path.startswith((*ACCOUNTS, WEBHOOKS)):
+        return OVERHEAD  # names, passwords and addresses
+    if path == JOBS:
+        return min(largest * (settings.batch_max_files + MOST_COMPANIONS), max(largest, LARGEST_BATCH)) + OVERHEAD
     if path.endswith("/batch") or (path.startswith(GALLERIES) and not path.endswith("/search")):
         return min(largest * settings.batch_max_files, max(largest, LARGEST_BATCH)) + OVERHEAD
     return pictures_of(path) * largest + OVERHEAD

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -216,6 +216,21 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _from_http)
     app.add_exception_handler(RequestValidationError, _from_validation)
     app.add_exception_handler(ClientDisconnect, _from_disconnect)
+
+
+async def answered(request: Request, do: Callable[[], Awaitable[Response]]) -> Response:
+    """Return what ``do`` answers, or what is answered to the error that it raises."""
+    try:
+        return await do()
+    except FacecraftError as error:
+        return answer(request.scope, error)
+    except HTTPException as error:
+        return await _from_http(request, error)
+    except RequestValidationError as error:
+        return await _from_validation(request, error)
+    except Exception:
+        log.exception("unexpected error")
+        return answer(request.scope, FacecraftError("Something went wrong inside Facecraft."))
 
 
 class LastResort:

@@ -138,4 +138,5 @@ def _mine(started: Started) -> sa.ColumnElement[bool]:
 def _insert(connection: Connection, database: Database, values: Mapping[str, object]) -> bool:
     """Add a row unless its key is there; on Postgres this waits for another transaction that adds the same."""
     insert = sqlite.insert if database.is_sqlite else postgresql.insert
-    return connection.execute(insert(IDEMPOTENCY).values(**values).on_conflict_do_nothing()).rowcount == 1
+    statement = insert(IDEMPOTENCY).values(**values).on_conflict_do_nothing().returning(IDEMPOTENCY.c.key)
+    return connection.execute(statement).first() is not None

@@ -1,0 +1,132 @@
+"""The Idempotency-Key header: a request that makes something and is sent again makes nothing again.
+
+A route needs one parameter and one line::
+
+    async def make(form: JobForm, idempotent: IdempotentOf) -> Response:
+        return await idempotent(lambda: make_it(form))
+
+Whatever is checked before that line (the form, who calls, how often) refuses without leaving a trace.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+from typing import Annotated
+
+import anyio.to_thread
+from fastapi import Depends, Request
+from starlette.datastructures import UploadFile
+from starlette.responses import Response
+
+from facecraft import telemetry
+from facecraft.api.dependencies import ServicesOf
+from facecraft.api.owners import OwnerOf
+from facecraft.api.problems import answered
+from facecraft.api.uploads import storage_error
+from facecraft.errors import IdempotencyKeyError, StorageError
+from facecraft.jobs.idempotency import TAKEOVER, IdempotencyKeys, Replay, Started, check_key
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotent-Replayed"
+MAX_REPLY = 1024 * 1024
+"""Most bytes of a reply that is kept: what makes jobs answers little."""
+_LATER = (503, 507)
+"""Refusals of the server that say to come again: nothing was made."""
+_OF_ONE_REPLY = ("content-length", "set-cookie", "date")
+_CHUNK = 1024 * 1024
+
+log = telemetry.logger("api")
+
+
+class Idempotent:
+    """Does what a request asks for, unless its key says that this was done before."""
+
+    def __init__(self, request: Request, owner: str | None, keys: Callable[[], IdempotencyKeys]) -> None:
+        """``keys`` returns the keys of the server; it may block."""
+        self._request = request
+        self._owner = owner
+        self._keys = keys
+
+    async def __call__(self, do: Callable[[], Awaitable[Response]]) -> Response:
+        """Answer with ``do()``; with a key, once, and the same again for a day.
+
+        The reply must have its body in memory. Errors of ``do`` become replies, and are kept when they are the
+        server's fault. Raises IdempotencyKeyError, IdempotencyMismatchError, IdempotencyInProgressError, StorageError.
+        """
+        sent = self._request.headers.getlist(HEADER)
+        if not sent:
+            return await do()
+        if len(sent) > 1:
+            raise IdempotencyKeyError
+        key, fingerprint = check_key(sent[0]), await fingerprint_of(self._request)
+        keys = await anyio.to_thread.run_sync(self._keys)
+        begun = await anyio.to_thread.run_sync(keys.begin, self._owner, key, fingerprint)
+        if isinstance(begun, Replay):
+            return Response(begun.body, begun.status, {**begun.headers, REPLAYED: "true"})
+        response = await answered(self._request, do)
+        try:
+            await anyio.to_thread.run_sync(_end, keys, begun, response)
+        except StorageError as error:
+            # It is done: to say otherwise would make the client do it twice.
+            log.warning("a reply could not be kept: %s", error.message, extra={"detail": error.detail})
+        return response
+
+
+def _end(keys: IdempotencyKeys, begun: Started, response: Response) -> None:
+    body = getattr(response, "body", None)
+    final = response.status_code < 400 or (response.status_code >= 500 and response.status_code not in _LATER)
+    if not final or not isinstance(body, bytes) or len(body) > MAX_REPLY:
+        keys.forget(begun)
+        return
+    headers = {name: value for name, value in response.headers.items() if name not in _OF_ONE_REPLY}
+    keys.finish(begun, response.status_code, headers, body)
+
+
+async def fingerprint_of(request: Request) -> str:
+    """Return the SHA-256 of what ``request`` asks for: method, path, query, and the body.
+
+    Of a form these are its fields, whatever their order, and the names and bytes of its files; of anything else the
+    bytes. The form must have been read, or be readable, as ``request.form()``. Raises StorageError.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content: list[list[str]] = []
+    if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        for name, value in (await request.form()).multi_items():
+            if isinstance(value, UploadFile):
+                digest = await anyio.to_thread.run_sync(partial(_digest, value))
+                content.append([name, "file", value.filename or "", digest])
+            else:
+                content.append([name, "field", value, ""])
+        content.sort(key=lambda part: part[0])  # stable: the order of several values of one name means something
+    else:
+        content.append(["", "body", "", hashlib.sha256(await request.body()).hexdigest()])
+    query = sorted(request.query_params.multi_items())
+    everything = [request.method, request.url.path, query, content]
+    return hashlib.sha256(json.dumps(everything).encode()).hexdigest()
+
+
+def _digest(upload: UploadFile) -> str:
+    """Return the SHA-256 of a file, which is left at its beginning. Raises StorageError."""
+    found = hashlib.sha256()
+    try:
+        upload.file.seek(0)
+        while chunk := upload.file.read(_CHUNK):
+            found.update(chunk)
+        upload.file.seek(0)
+    except OSError as error:
+        raise storage_error(error) from error
+    return found.hexdigest()
+
+
+def idempotent_of(request: Request, services: ServicesOf, owner: OwnerOf) -> Idempotent:
+    """Return what does the work of ``request`` once."""
+    longest = timedelta(seconds=2 * services.settings.request_timeout_seconds)
+    keys = partial(IdempotencyKeys, takeover=max(TAKEOVER, longest))
+    return Idempotent(request, owner, lambda: keys(services.studio.database))
+
+
+IdempotentOf = Annotated[Idempotent, Depends(idempotent_of)]
