@@ -45,6 +45,7 @@ run: models ## Serve the API on port 8000
 	@$(BIN)/facecraft serve
 
 test: $(DEV_STAMP) models ## Run all tests
+	@sh tests/services/install.sh
 	@$(BIN)/facecraft models install dlib_resnet dlib_5 >/dev/null || echo "dlib's models could not be fetched: their tests are skipped" >&2
 	@$(BIN)/python -m pytest
 
