@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 from facecraft import telemetry
 from facecraft.errors import FacecraftError
-from facecraft.jobs.job import JobState
-from facecraft.jobs.repository import JobRepository, utc_now
-from facecraft.jobs.workers import Workers
 from facecraft.studio import Studio
 from facecraft.telemetry.sources import Fleet
 
@@ -24,9 +20,8 @@ log = telemetry.logger("api")
 class FleetWatch:
     """What the database knows of all jobs and workers. Safe to use from several threads."""
 
-    def __init__(self, studio: Studio, *, uses_database: Callable[[], bool]) -> None:
+    def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._uses_database = uses_database
         self._asking = threading.Lock()
         self._known: Fleet | None = None
         self._until = 0.0
@@ -45,12 +40,10 @@ class FleetWatch:
             self._asking.release()
 
     def _look(self) -> Fleet | None:
-        if not self._uses_database():
-            return Fleet(utc_now(), None, dict.fromkeys(JobState, 0), (), ())
         try:
-            database = self._studio.database
-            jobs, workers = JobRepository(database), Workers(database, clock=utc_now)
-            return Fleet(utc_now(), database.revision(), jobs.counts(), jobs.depths(), workers.alive())
+            jobs = self._studio.jobs
+            counts, depths = jobs.repository.counts(), jobs.repository.depths()
+            return Fleet(jobs.repository.clock(), jobs.database.revision(), counts, depths, jobs.workers.alive())
         except FacecraftError as error:
             log.warning("jobs could not be counted: %s", error.message, extra={"detail": error.detail})
             return None

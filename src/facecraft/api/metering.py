@@ -56,10 +56,6 @@ def watch(settings: Settings, studio: Studio, bench: Workbench, metrics: Metrics
     Raises StorageError for a folder of results that cannot be made.
     """
 
-    def uses_database() -> bool:
-        """Whether there is a database: an SQLite file is made with its first use only."""
-        return settings.database_file is None or settings.database_file.exists()
-
     def places() -> Mapping[str, tuple[str, float]]:
         return {
             "facecraft_places": ("Pictures that this process works on at once.", bench.places),
@@ -68,8 +64,8 @@ def watch(settings: Settings, studio: Studio, bench: Workbench, metrics: Metrics
         }
 
     store = open_store(settings, settings.output_dir)
-    parts = parts_of(settings, studio, store, uses_database=uses_database)
-    fleet = FleetWatch(studio, uses_database=uses_database)
+    parts = parts_of(settings, studio, store)
+    fleet = FleetWatch(studio)
     devices = DeviceMemoryReader() if studio.device.device.kind == "cuda" else lambda: ()
     metrics.add(StudioSource(studio.tally, studio.pool.states, devices))
     metrics.add(Gauges(places))

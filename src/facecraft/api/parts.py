@@ -18,6 +18,10 @@ from facecraft.studio import Studio
 
 PATIENCE_SECONDS = 3.0
 """Whoever asks whether a part is ready waits no longer; the question goes on."""
+FRESH_SECONDS = 2.0
+"""For so long a part that was ready is not asked again."""
+STORE_SECONDS = 10.0
+"""The same for the store, which is asked by writing to it."""
 FAILED_SECONDS = 1.0
 """For so long a part that was not ready is not asked again."""
 
@@ -100,15 +104,13 @@ def problem_of(problems: Mapping[str, FacecraftError | None]) -> PartNotReadyErr
     return PartNotReadyError(f"Not ready: {told}", hint=hints[0] if hints else None)
 
 
-def parts_of(settings: Settings, studio: Studio, store: BlobStore, *, uses_database: Callable[[], bool]) -> Parts:
+def parts_of(settings: Settings, studio: Studio, store: BlobStore) -> Parts:
     """Return the parts of a server over ``studio`` that keeps its files in ``store``."""
-
-    def database() -> None:
-        if uses_database():
-            studio.database.check()
-
-    parts = [Part("database", database, fresh_seconds=2.0), Part("store", store.check, fresh_seconds=10.0)]
+    parts = [
+        Part("database", lambda: studio.database.check(), fresh_seconds=FRESH_SECONDS),  # opened when it is asked
+        Part("store", store.check, fresh_seconds=STORE_SECONDS),
+    ]
     url = settings.celery_broker_url
     if url is not None:
-        parts.append(Part("broker", lambda: broker.ping(url.get_secret_value()), fresh_seconds=2.0))
+        parts.append(Part("broker", lambda: broker.ping(url.get_secret_value()), fresh_seconds=FRESH_SECONDS))
     return Parts(tuple(parts))
