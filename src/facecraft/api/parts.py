@@ -106,8 +106,12 @@ def problem_of(problems: Mapping[str, FacecraftError | None]) -> PartNotReadyErr
 
 def parts_of(settings: Settings, studio: Studio, store: BlobStore) -> Parts:
     """Return the parts of a server over ``studio`` that keeps its files in ``store``."""
+
+    def database() -> None:
+        studio.database.check()
+
     parts = [
-        Part("database", lambda: studio.database.check(), fresh_seconds=FRESH_SECONDS),  # opened when it is asked
+        Part("database", database, fresh_seconds=FRESH_SECONDS),
         Part("store", store.check, fresh_seconds=STORE_SECONDS),
     ]
     url = settings.celery_broker_url
