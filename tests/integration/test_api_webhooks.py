@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from fastapi import Request
 from standardwebhooks import Webhook as Verifier
 
+from facecraft.api.owners import owner_of
 from services.receivers import Receiver, run_receiver
 
 BASE = "/api/v1/webhooks"
@@ -33,6 +35,10 @@ def webhook(client: httpx.Client, receiver: Receiver) -> Iterator[dict[str, str]
     assert reply.status_code == 201, reply.text
     yield reply.json()
     client.delete(f"{BASE}/{reply.json()['id']}")
+
+
+def _from_header(request: Request) -> str | None:
+    return request.headers.get("x-owner")
 
 
 def delivered(client: httpx.Client, webhook: dict[str, str], count: int) -> list[dict[str, object]]:
@@ -134,3 +140,24 @@ def test_an_operator_may_allow_none(open_door: Callable[..., object]) -> None:
     client = open_door(webhooks_enabled=False).client  # type: ignore[attr-defined]
     reply = client.post(BASE, json={"url": "https://example.com/"})
     assert (reply.status_code, reply.json()["code"]) == (403, "webhooks_off")
+
+
+def test_a_stranger_finds_nothing(open_door: Callable[..., object], receiver: Receiver) -> None:
+    door = open_door(webhook_private_addresses=True)
+    door.app.dependency_overrides[owner_of] = _from_header  # type: ignore[attr-defined]
+    client = door.client  # type: ignore[attr-defined]
+    mine, stranger = {"X-Owner": "user-1"}, {"X-Owner": "user-2"}
+    made = client.post(BASE, json={"url": receiver.url()}, headers=mine).json()
+    sent = client.post(f"{BASE}/{made['id']}/test", headers=mine).json()
+    receiver.wait(1)
+    own = f"{BASE}/{made['id']}"
+    calls = [("GET", own), ("DELETE", own), ("POST", f"{own}/rotate"), ("POST", f"{own}/test"),
+             ("GET", f"{own}/deliveries"), ("POST", f"{own}/deliveries/{sent['id']}/redeliver")]  # fmt: skip
+    for headers in (stranger, {}):
+        for method, path in calls:
+            reply = client.request(method, path, headers=headers)
+            assert (reply.status_code, reply.json()["code"]) == (404, "webhook_not_found")
+        assert client.patch(own, json={"enabled": False}, headers=headers).status_code == 404
+        assert client.get(BASE, headers=headers).json()["items"] == []
+    assert client.get(own, headers=mine).json()["enabled"]
+    assert len(receiver.received) == 1
