@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,6 +98,17 @@ class Door:
     port: int
 
 
+@contextmanager
+def _beside(studio: Studio, settings: Settings) -> Iterator[Studio]:
+    """A studio with the networks of another, and folders and a database of its own."""
+    own = Studio(settings, studio.store, studio.pool, studio.device)
+    own.hub = studio.hub
+    try:
+        yield own
+    finally:
+        own.database.close()
+
+
 @pytest.fixture(scope="module")
 def open_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Door]]:
     """Open real HTTP servers in this process; without a studio they have no models. Settings are given by name."""
@@ -118,7 +129,7 @@ def open_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
                 "database_url": f"sqlite:///{folder / 'facecraft.db'}",
             }
             settings = Settings(**{"device": "cpu", "offline": True, **own, **changes})
-            app = create_app(settings, studio)
+            app = create_app(settings, None if studio is None else stack.enter_context(_beside(studio, settings)))
             server = uvicorn.Server(
                 uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=5, proxy_headers=False)
             )

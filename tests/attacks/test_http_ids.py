@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from itertools import product
 
-from facecraft.jobs.results import new_job_id
+from facecraft.db.ids import new_id
 from facecraft.settings import Settings
 
 IDS = [
@@ -41,7 +41,7 @@ def _everything(settings: Settings) -> dict[str, bytes]:
 
 def test_hostile_ids_find_nothing_and_touch_nothing(open_door: Callable[..., object]) -> None:
     door = open_door()
-    before = _plant(door.settings, new_job_id())
+    before = _plant(door.settings, new_id())
     for hostile in IDS:
         assert _raw(door.port, "DELETE", f"/api/v1/jobs/{hostile}") in (400, 404), hostile[:60]
         assert _raw(door.port, "GET", f"/api/v1/download/{hostile}/png") in (400, 404), hostile[:60]
@@ -50,7 +50,7 @@ def test_hostile_ids_find_nothing_and_touch_nothing(open_door: Callable[..., obj
 
 def test_hostile_formats_find_nothing(open_door: Callable[..., object]) -> None:
     door = open_door()
-    job = new_job_id()
+    job = new_id()
     before = _plant(door.settings, job)
     for hostile, method in product(FORMATS, ("GET", "DELETE")):
         status = _raw(door.port, method, f"/api/v1/download/{job}/{hostile}")

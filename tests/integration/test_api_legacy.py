@@ -162,7 +162,7 @@ def test_a_batch_holds_no_picture_that_is_done(
     open_door: Callable[..., object], studio: Studio, portrait_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     door = open_door(studio)
-    run, finished, alive = studio.run, [], []
+    run, finished, alive = door.app.state.services.studio.run, [], []
 
     def counting(*given: object, **named: object) -> Result:
         alive.append(sum(picture() is not None for picture in finished))
@@ -170,7 +170,7 @@ def test_a_batch_holds_no_picture_that_is_done(
         finished.append(weakref.ref(result.composition.pixels))
         return result
 
-    monkeypatch.setattr(studio, "run", counting)
+    monkeypatch.setattr(door.app.state.services.studio, "run", counting)
     files = [("files", (f"{number}.jpg", portrait_jpeg)) for number in range(8)]
     body = door.client.post(f"{PROCESS}/batch", files=files, data={"width": 64, "height": 64}).json()
     assert body["successful"] == 8

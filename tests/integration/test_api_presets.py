@@ -115,5 +115,5 @@ def test_readiness_is_seen(open_door: Callable[..., object], studio: Studio) -> 
             break
         assert reply.json()["ready"] is False
         time.sleep(0.05)
-    assert reply.json() == {"ready": True, "models_loaded": True}
+    assert reply.json().items() >= {"ready": True, "models_loaded": True}.items()
     assert {"blazeface_full_sparse", "mp_face_landmark_468", "mp_selfie"} <= set(studio.hub.used())

@@ -7,7 +7,6 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -19,11 +18,12 @@ from starlette.middleware.cors import CORSMiddleware
 
 from facecraft import telemetry
 from facecraft.accounts.config import AuthMode
-from facecraft.api import problems
+from facecraft.api import job_forms, problems
 from facecraft.api.access import Access, Gate
 from facecraft.api.conditions import Conditions
 from facecraft.api.dependencies import Services
 from facecraft.api.engines import start_engine
+from facecraft.api.event_feed import EventFeed
 from facecraft.api.installs import Installs
 from facecraft.api.limits import BodyLimit, body_limit
 from facecraft.api.listening import check_address
@@ -31,16 +31,20 @@ from facecraft.api.metering import Metered, watch
 from facecraft.api.routes import (
     account,
     auth,
+    blobs,
     docs,
     faces,
     galleries,
     health,
+    job_events,
+    job_files,
+    jobs,
     keys,
     legacy,
     legacy_faces,
     models,
     presets,
-    results,
+    restoration_app,
     users,
     webhooks,
 )
@@ -48,13 +52,12 @@ from facecraft.api.routes import metrics as metrics_routes
 from facecraft.api.uploads import clean
 from facecraft.api.warmup import Warmup, start
 from facecraft.api.workbench import Workbench
-from facecraft.errors import ConfigurationError, RuntimeMissingError, StorageError
 from facecraft.inference.devices import cpu_count
 from facecraft.jobs.capacity import Capacity
-from facecraft.jobs.results import Results, Sweeper
+from facecraft.jobs.housekeeping import Chore
 from facecraft.jobs.webhooks.opening import chores_of, start_deliverer
 from facecraft.settings import Settings
-from facecraft.storage import ObjectBlobStore
+from facecraft.storage import open_store
 from facecraft.studio import Studio
 from facecraft.studio.accounts import accounts_for
 from facecraft.telemetry.metrics import Metrics
@@ -77,7 +80,6 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         clean(settings.upload_dir)
         opened = await _opened(settings) if studio is None else studio
-        kept = Results(ObjectBlobStore.folder(settings.output_dir))
         capacity = Capacity(_places(settings, opened))
         bench = Workbench(
             places=capacity.places,
@@ -90,18 +92,21 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         conditions = Conditions(opened, installs)
         parts, fleet = watch(settings, opened, bench, metrics)
         database = await anyio.to_thread.run_sync(lambda: opened.database)
-        engine = await anyio.to_thread.run_sync(start_engine, opened, capacity, chores_of(database))
+        engine = await anyio.to_thread.run_sync(
+            start_engine, opened, capacity, [*chores_of(database), *_chores(opened, gate)]
+        )
         deliverer = start_deliverer(database, settings)
+        feed = EventFeed(opened.jobs.repository)
         app.state.services = Services(
-            settings, opened, kept, bench, warmup, installs, conditions, parts, fleet, metrics, engine
+            settings, opened, bench, warmup, installs, conditions, parts, fleet, metrics, engine, feed
         )
         accounts = accounts_for(settings, opened)
         gate.open(accounts)
-        sweepers = [*_sweepers(kept, settings.cleanup_age_hours), _gallery_sweeper(opened), _session_sweeper(gate)]
         warming = start(bench, warmup)
         try:
             yield
         finally:
+            await feed.close()
             async with anyio.create_task_group() as group:
                 # Together: the jobs may hold the places that the last requests wait for.
                 group.start_soon(anyio.to_thread.run_sync, engine.close)
@@ -110,8 +115,6 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
             if deliverer is not None:
                 await anyio.to_thread.run_sync(deliverer.close)
             await anyio.to_thread.run_sync(installs.close)
-            for sweeper in sweepers:
-                await anyio.to_thread.run_sync(sweeper.close)
             await anyio.to_thread.run_sync(accounts.close)
             if studio is None:
                 opened.close()
@@ -142,7 +145,11 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         galleries.router(),
         presets.schemas(settings),
         models.router,
-        results.router,
+        jobs.router(settings),
+        job_events.router,
+        job_files.router,
+        blobs.router(),
+        restoration_app.router(),
         auth.router,
         account.router,
         keys.router,
@@ -157,7 +164,7 @@ def _describe(app: FastAPI, write: Callable[[], dict[str, Any]]) -> dict[str, An
     """Return the OpenAPI document of ``app`` with what every endpoint shares: the shape of errors, and how callers are known."""
     document = write()
     parts = document.setdefault("components", {})
-    parts.setdefault("schemas", {}).update(problems.schemas())
+    parts.setdefault("schemas", {}).update(job_forms.schemas() | problems.schemas())
     gate: Gate = app.state.gate
     gate.describe(document)
     return document
@@ -176,7 +183,14 @@ def _layers(settings: Settings, gate: Gate, metrics: Metrics) -> list[Middleware
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
                 allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
-                allow_headers=("X-API-Key", "Authorization", "X-Request-Id", "Idempotency-Key", "Prefer"),
+                allow_headers=(
+                    "X-API-Key",
+                    "Authorization",
+                    "X-Request-Id",
+                    "Idempotency-Key",
+                    "Prefer",
+                    "Last-Event-ID",
+                ),
                 allow_credentials="*" not in settings.cors_origins,
                 expose_headers=(
                     "X-Request-Id",
@@ -209,50 +223,17 @@ def _places(settings: Settings, studio: Studio) -> int:
     return min(settings.max_concurrent_jobs, cpu_count())
 
 
-def _sweepers(kept: Results, hours: float) -> list[Sweeper]:
-    if hours == 0:
-        return []
+def _chores(studio: Studio, gate: Gate) -> tuple[Chore, ...]:
+    """Return what there is to do now and then besides what belongs to jobs."""
 
-    def failed(error: StorageError) -> None:
-        log.warning("results could not be swept: %s", error.message, extra={"detail": error.detail})
+    def galleries() -> None:
+        studio.galleries.sweep()
 
-    seconds = min(SWEEP_SECONDS, hours * 3600)
-    return [Sweeper(lambda: kept.sweep(timedelta(hours=hours)), seconds=seconds, failed=failed)]
-
-
-def _gallery_sweeper(studio: Studio) -> Sweeper:
-    """Finish interrupted deletions now and then; a server without galleries never loads a database for it."""
-
-    def sweep() -> None:
-        if not _has_galleries(studio.settings):
-            return
-        try:
-            studio.galleries.sweep()
-        except (ConfigurationError, RuntimeMissingError) as error:
-            raise StorageError(error.message, hint=error.hint, detail=error.detail) from error
-
-    def failed(error: StorageError) -> None:
-        log.warning("galleries could not be swept: %s", error.message, extra={"detail": error.detail})
-
-    return Sweeper(sweep, seconds=SWEEP_SECONDS, failed=failed)
-
-
-def _session_sweeper(gate: Gate) -> Sweeper:
-    """Delete sessions and tokens that have expired; a server that never looked at an account loads no database."""
-
-    def sweep() -> None:
-        if gate.accounts.opened is not None:
+    def sessions() -> None:
+        if gate.accounts.opened is not None:  # who never looked at an account has none to look after
             gate.accounts.opened.sessions.sweep()
 
-    def failed(error: StorageError) -> None:
-        log.warning("sessions could not be swept: %s", error.message, extra={"detail": error.detail})
-
-    return Sweeper(sweep, seconds=SWEEP_SECONDS, failed=failed)
-
-
-def _has_galleries(settings: Settings) -> bool:
-    """Whether there is a database: an SQLite file is made with the first gallery only."""
-    return settings.database_file is None or settings.database_file.exists()
+    return Chore("galleries", galleries, SWEEP_SECONDS), Chore("sessions", sessions, SWEEP_SECONDS)
 
 
 def from_environment() -> FastAPI:
@@ -283,7 +264,7 @@ def serve(settings: Settings) -> None:
 
     _prepare(settings)
     check_address(settings.host, settings.port)
-    ObjectBlobStore.folder(settings.output_dir).check()
+    open_store(settings, settings.output_dir).check()
     clean(settings.upload_dir)
     run = partial(
         uvicorn.run,
@@ -296,8 +277,9 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     with Studio.open(settings) as studio:
-        if _has_galleries(settings):
-            studio.galleries.sweep()
+        studio.database.check()
+        with studio.database.write():
+            pass  # a database that can only be read is said now, not with the first job
         _warn(settings, studio)
         if settings.workers == 1:
             run(create_app(settings, studio))

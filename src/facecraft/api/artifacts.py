@@ -1,16 +1,22 @@
-"""What is kept of a job, and under which names and links it is found again."""
+"""What is kept of a job that was done while its caller waited, and under which links it is found again."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from fastapi import Request
 
-from facecraft.errors import ArtifactNotFoundError
+from facecraft.api.dependencies import Services
+from facecraft.api.job_reports import path_of
+from facecraft.errors import FacecraftError
 from facecraft.imaging.codecs import OutputFormat
-from facecraft.jobs.results import Results
-from facecraft.studio import Result
+from facecraft.jobs import blob_rows
+from facecraft.jobs.blob_rows import Blob
+from facecraft.jobs.job import Failure, Item, Job, JobState, NewJob
+from facecraft.jobs.performing import Product, artifact_name
+from facecraft.jobs.tasks import Task
 
 MEDIA_TYPES = {
     "png": "image/png",
@@ -20,7 +26,17 @@ MEDIA_TYPES = {
     "json": "application/json",
 }
 """Endings of what can be fetched."""
-_BATCH = "batch.members.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What became of one picture."""
+
+    name: str | None
+    """What the sender called it."""
+    files: tuple[Blob, ...] = ()
+    """What was made, stored and not yet written down."""
+    failure: Failure | None = None
 
 
 def ending(output: OutputFormat) -> str:
@@ -28,31 +44,69 @@ def ending(output: OutputFormat) -> str:
     return output.suffix.removeprefix(".")
 
 
-def artifact_name(suffix: str) -> str:
-    """Return the name under which a result with this ending is kept."""
-    return f"result.{suffix}"
+def result_name(suffix: str, position: int, total: int) -> str:
+    """Return the name of the result with this ending of an item (from 0) of a job of so many."""
+    return artifact_name(f"result.{suffix}", position, total)
 
 
-def link(request: Request, job_id: str, suffix: str) -> str:
+def link(request: Request, job_id: str, suffix: str, item: int = 0) -> str:
     """Return the path under which a result is fetched, on whatever host and below whatever prefix we are served."""
-    path = request.app.url_path_for("download", job_id=job_id, format=suffix)
-    return f"{request.scope.get('root_path', '').rstrip('/')}{path}"
+    path = path_of(request, "download", job_id=job_id, format=suffix)
+    return f"{path}?item={item}" if item else path
 
 
-def keep(results: Results, job_id: str, result: Result) -> None:
-    """Keep the files and the report of ``result``. Raises StorageError; nothing is kept then."""
-    files = {artifact_name(ending(output.format)): output.data for output in result.outputs}
-    results.save(job_id, {**files, artifact_name("json"): result.report.model_dump_json().encode()})
-
-
-def keep_members(results: Results, job_id: str, members: Iterable[str]) -> None:
-    """Remember which jobs belong to the batch ``job_id``. Raises StorageError."""
-    results.save(job_id, {_BATCH: json.dumps(list(members)).encode()})
-
-
-def members_of(results: Results, job_id: str) -> tuple[str, ...]:
-    """Return the jobs of a batch; empty for any other job. Raises JobNotFoundError, StorageError."""
+def store(
+    services: Services,
+    owner: str | None,
+    job_id: str,
+    products: Sequence[Product],
+    *,
+    position: int = 0,
+    total: int = 1,
+) -> tuple[Blob, ...]:
+    """Store the files of one item: all of them or none. Nobody knows of them yet. Raises StorageError. Blocks."""
+    blobs = services.studio.jobs.blobs
+    stored: list[Blob] = []
     try:
-        return tuple(json.loads(results.fetch(job_id, _BATCH)))
-    except ArtifactNotFoundError:
-        return ()
+        for product in products:
+            name = artifact_name(product.name, position, total)
+            stored.append(
+                blobs.save(
+                    owner,
+                    product.data,
+                    job_id=job_id,
+                    position=position,
+                    name=name,
+                    media_type=product.media_type,
+                    expires_at=None,
+                )
+            )
+    except FacecraftError:
+        blobs.discard(stored)
+        raise
+    return tuple(stored)
+
+
+def record(services: Services, owner: str | None, job_id: str, task: Task, kept: Sequence[Kept]) -> Job:
+    """Write down a job that is done, with one item for each of ``kept``: all of it or nothing. Blocks.
+
+    Raises QuotaExceededError, StorageError; the files are forgotten then.
+    """
+    jobs = services.studio.jobs
+    files = [blob for each in kept for blob in each.files]
+    items = tuple(
+        Item(
+            index,
+            blob_rows.clean_name(each.name),
+            {},
+            JobState.FAILED if each.failure else JobState.SUCCEEDED,
+            each.failure,
+        )
+        for index, each in enumerate(kept)
+    )
+    also = partial(blob_rows.place_within, blobs=files, owner=owner, quota_bytes=services.settings.quota_bytes)
+    try:
+        return jobs.repository.record(NewJob(owner, task, items), job_id=job_id, also=also)
+    except FacecraftError:
+        jobs.blobs.discard(files)
+        raise

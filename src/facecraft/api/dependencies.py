@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from dataclasses import dataclass, field
@@ -10,16 +11,19 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from facecraft.api.conditions import Conditions
+from facecraft.api.event_feed import EventFeed
 from facecraft.api.fleet import FleetWatch
 from facecraft.api.installs import Installs
 from facecraft.api.parts import Parts
 from facecraft.api.warmup import Warmup
 from facecraft.api.workbench import Ticket, Workbench
 from facecraft.jobs.engine import Engine
-from facecraft.jobs.results import Results
 from facecraft.settings import Settings
 from facecraft.studio import Studio
 from facecraft.telemetry.metrics import Metrics
+
+RECEIVING = 64
+"""Bodies of jobs and uploads that are read at once; more wait where they are, on the line."""
 
 
 class Statistics:
@@ -62,7 +66,6 @@ class Services:
 
     settings: Settings
     studio: Studio
-    results: Results
     bench: Workbench
     warmup: Warmup
     installs: Installs
@@ -71,6 +74,9 @@ class Services:
     fleet: FleetWatch
     metrics: Metrics
     engine: Engine
+    feed: EventFeed
+    receiving: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(RECEIVING))
+    """Taken while a body is read that waits for no place at the bench."""
     statistics: Statistics = field(default_factory=Statistics)
     started: float = field(default_factory=time.monotonic)
 

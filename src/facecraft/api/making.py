@@ -10,14 +10,19 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Request
 from starlette.datastructures import UploadFile
 
-from facecraft.api.artifacts import keep, link
+from facecraft.api.artifacts import Kept, link, record, store
 from facecraft.api.dependencies import Services, services_of, ticket_of
+from facecraft.api.idempotency import Idempotent, IdempotentOf
+from facecraft.api.owners import OwnerOf
+from facecraft.api.preferences import preference_of
 from facecraft.api.uploads import read_upload
 from facecraft.api.workbench import Ticket
 from facecraft.errors import FacecraftError, ModelNotInstalledError
+from facecraft.jobs.tasks import Task
 from facecraft.pipelines.pipeline import Pipeline
 from facecraft.pipelines.stage import Watch
 from facecraft.studio import Result
+from facecraft.studio.performing import products_of
 
 T = TypeVar("T")
 
@@ -29,6 +34,14 @@ class Making:
     request: Request
     services: Services
     ticket: Ticket
+    owner: str | None
+    """To whom belongs what is kept."""
+    idempotent: Idempotent
+
+    @property
+    def prefers_job(self) -> bool:
+        """Whether the caller would rather have a job than wait."""
+        return preference_of(self.request.headers).asynchronous
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run ``work`` in a worker. Raises what it raises, DeadlineError and CancelledError."""
@@ -80,19 +93,23 @@ class Making:
         statistics.record(success=True, milliseconds=(time.perf_counter() - start) * 1000)
         return result
 
-    def keep(self, job_id: str, result: Result) -> None:
-        """Keep the files of ``result`` to be fetched. Raises StorageError, and CancelledError when nobody waits."""
+    def keep(self, job_id: str, task: Task, result: Result, *, name: str | None) -> None:
+        """Keep the files of ``result`` to be fetched, as a job that is done.
+
+        Raises StorageError, QuotaExceededError, and CancelledError when nobody waits.
+        """
         self.ticket.cancel.check()
-        keep(self.services.results, job_id, result)
+        files = store(self.services, self.owner, job_id, products_of(result))
+        record(self.services, self.owner, job_id, task, [Kept(name, files)])
 
-    def link(self, job_id: str, suffix: str) -> str:
+    def link(self, job_id: str, suffix: str, item: int = 0) -> str:
         """Return where a kept file is fetched. Does not block."""
-        return link(self.request, job_id, suffix)
+        return link(self.request, job_id, suffix, item)
 
 
-def making_of(request: Request) -> Making:
+def making_of(request: Request, owner: OwnerOf, idempotent: IdempotentOf) -> Making:
     """Return the maker for ``request``."""
-    return Making(request, services_of(request), ticket_of(request))
+    return Making(request, services_of(request), ticket_of(request), owner, idempotent)
 
 
 MakingOf = Annotated[Making, Depends(making_of)]

@@ -6,8 +6,8 @@ import asyncio
 import errno
 import os
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import aclosing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -23,7 +23,8 @@ from starlette.responses import Response
 from starlette.types import Receive
 
 from facecraft.api.dependencies import services_of
-from facecraft.api.limits import MIB, pictures_of
+from facecraft.api.limits import JOBS, MIB, MOST_COMPANIONS, pictures_of
+from facecraft.api.preferences import preference_of
 from facecraft.api.workbench import Ticket
 from facecraft.errors import (
     CancelledError,
@@ -56,7 +57,7 @@ class UploadLimits:
     @classmethod
     def of(cls, settings: Settings, path: str, *, batch: bool) -> UploadLimits:
         """Return the limits of a request to ``path``: of one picture and those that go with it, or of a batch."""
-        files = settings.batch_max_files if batch else pictures_of(path)
+        files = settings.batch_max_files + (MOST_COMPANIONS if path == JOBS else 0) if batch else pictures_of(path)
         return cls(files, settings.max_upload_size_mb * MIB, settings.upload_dir)
 
 
@@ -178,6 +179,11 @@ class UploadRoute(APIRoute):
     """A route that takes pictures: it admits the request, reads its form and listens for a client that leaves."""
 
     batch = False
+    """Whether it takes many pictures."""
+    defers = False
+    """Whether it makes a job of its request when that asks for one; a job needs no place at the bench."""
+    queues = False
+    """Whether it keeps what it is sent, and works on nothing itself."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the framework's own handling of a request with a form."""
@@ -187,10 +193,11 @@ class UploadRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             services = services_of(request)
             limits = UploadLimits.of(services.settings, request.scope["path"], batch=batch)
-            with services.bench.admit() as ticket:
+            aside = self.queues or (self.defers and preference_of(request.headers).asynchronous)
+            with _aside(services.bench.seconds) if aside else services.bench.admit() as ticket:
                 request.state.ticket = ticket
                 try:
-                    async with asyncio.timeout_at(ticket.deadline):
+                    async with asyncio.timeout_at(ticket.deadline), services.receiving if aside else nullcontext():
                         form = await read_form(request, limits)
                 except TimeoutError as error:
                     raise DeadlineError("The upload took too long.") from error
@@ -209,6 +216,28 @@ class BatchRoute(UploadRoute):
     """An :class:`UploadRoute` for many pictures."""
 
     batch = True
+
+
+class DeferringRoute(UploadRoute):
+    """An :class:`UploadRoute` that honours ``Prefer: respond-async``."""
+
+    defers = True
+
+
+class QueueingRoute(UploadRoute):
+    """An :class:`UploadRoute` whose picture is kept for later."""
+
+    queues = True
+
+
+class JobsRoute(BatchRoute, QueueingRoute):
+    """A :class:`QueueingRoute` for many pictures."""
+
+
+@contextmanager
+def _aside(seconds: float) -> Iterator[Ticket]:
+    """Give a ticket to a request that will not be worked on here."""
+    yield Ticket(asyncio.get_running_loop().time() + seconds)
 
 
 async def _watch(receive: Receive, ticket: Ticket) -> None:

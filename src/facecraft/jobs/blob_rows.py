@@ -93,6 +93,12 @@ def place(connection: Connection, blobs: Sequence[Blob]) -> None:
     connection.execute(BLOBS.insert(), [asdict(blob) for blob in blobs])
 
 
+def place_within(connection: Connection, blobs: Sequence[Blob], *, owner: str | None, quota_bytes: int | None) -> None:
+    """Write the rows of what ``owner`` is given, as :func:`place` does. Raises QuotaExceededError, too."""
+    check_quota(connection, owner, sum(blob.bytes for blob in blobs), quota_bytes)
+    place(connection, blobs)
+
+
 def expire(connection: Connection, ids: Sequence[str], at: datetime | None = None) -> None:
     """Let blobs expire ``at`` a moment, by default at once; the next sweep deletes them then."""
     moment = at or present() - SWEPT_AFTER

@@ -10,13 +10,18 @@ from starlette.responses import Response
 
 from facecraft.api.forms import FileForm, form_of, takes
 from facecraft.api.making import Making, MakingOf
-from facecraft.api.routes.presets import add_preset, server_options
-from facecraft.api.uploads import UploadRoute, read_upload
+from facecraft.api.respond_async import RESPONSES as LATER
+from facecraft.api.respond_async import respond_async
+from facecraft.api.routes.presets import add_preset, report_response, server_options
+from facecraft.api.submitting import Order
+from facecraft.api.uploads import DeferringRoute, read_upload
+from facecraft.jobs.tasks import FacesTask
 from facecraft.options import Options
 from facecraft.pipelines.face_reports import CompareReport, EmbeddingsReport, FacesReport
 from facecraft.pipelines.presets import PRESETS
 from facecraft.pipelines.recognition import AttributesOptions, CompareOptions, DescribeOptions, EmbedOptions
 from facecraft.settings import Settings
+from facecraft.studio.performing import SECOND
 
 FACE_PRESETS = ("swap", "restore", "upscale")
 """Presets that stand below ``/api/v1/faces``, too."""
@@ -31,7 +36,7 @@ class TwoFilesForm(Options):
 
 def router(settings: Settings) -> APIRouter:
     """Return the face endpoints for a server with ``settings``."""
-    routes = APIRouter(prefix="/api/v1/faces", tags=["faces"], route_class=UploadRoute)
+    routes = APIRouter(prefix="/api/v1/faces", tags=["faces"], route_class=DeferringRoute)
     _add_looking(routes, "detect", DescribeOptions, "Find every face; age, sex and quality when asked")
     _add_looking(routes, "attributes", AttributesOptions, "Guess apparent age and sex of every face")
     _add_embeddings(routes)
@@ -45,7 +50,7 @@ def router(settings: Settings) -> APIRouter:
 def _add_looking(routes: APIRouter, name: str, kind: type[DescribeOptions], summary: str) -> None:
     form_type = form_of(kind, FileForm, name=f"Faces{name.title()}Form")
 
-    @routes.post(f"/{name}", name=f"faces-{name}", summary=summary, response_model=FacesReport)
+    @routes.post(f"/{name}", name=f"faces-{name}", summary=summary, response_model=FacesReport, responses=LATER)
     @takes(form_type)
     async def look(form: FileForm, making: MakingOf) -> Response:
         """Answer every face with box, score, landmarks, roll, yaw and pitch. A picture without faces is not an error.
@@ -60,11 +65,11 @@ def _add_looking(routes: APIRouter, name: str, kind: type[DescribeOptions], summ
             )
             return report.model_dump_json().encode()
 
-        return await _json(making, work)
+        return await _answer(making, Order(FacesTask(name=name, options=options), [form.file]), work)
 
 
 def _add_embeddings(routes: APIRouter) -> None:
-    @routes.post("/embeddings", summary="Turn faces into vectors", response_model=EmbeddingsReport)
+    @routes.post("/embeddings", summary="Turn faces into vectors", response_model=EmbeddingsReport, responses=LATER)
     @takes(form_of(EmbedOptions, FileForm, name="FacesEmbeddingsForm"))
     async def embeddings(form: FileForm, making: MakingOf) -> Response:
         """Answer a vector of length 1 for every chosen face, and the model that made them."""
@@ -76,11 +81,13 @@ def _add_embeddings(routes: APIRouter) -> None:
             )
             return report.model_dump_json().encode()
 
-        return await _json(making, work)
+        return await _answer(making, Order(FacesTask(name="embeddings", options=options), [form.file]), work)
 
 
 def _add_compare(routes: APIRouter) -> None:
-    @routes.post("/compare", summary="Tell whether two pictures show one person", response_model=CompareReport)
+    @routes.post(
+        "/compare", summary="Tell whether two pictures show one person", response_model=CompareReport, responses=LATER
+    )
     @takes(form_of(CompareOptions, TwoFilesForm, name="FacesCompareForm"))
     async def compare(form: TwoFilesForm, making: MakingOf) -> Response:
         """Answer the cosine similarity of the chosen faces (with faces=all: of every pair) and a verdict.
@@ -100,8 +107,11 @@ def _add_compare(routes: APIRouter) -> None:
             )
             return report.model_dump_json().encode()
 
-        return await _json(making, work)
+        order = Order(FacesTask(name="compare", options=options), [form.first], {SECOND: form.second})
+        return await _answer(making, order, work)
 
 
-async def _json(making: Making, work: Callable[[], bytes]) -> Response:
+async def _answer(making: Making, order: Order, work: Callable[[], bytes]) -> Response:
+    if making.prefers_job:
+        return await respond_async(making, order, report_response)
     return Response(await making.run(lambda: making.counted(work)), media_type="application/json")

@@ -12,14 +12,12 @@ import anyio.to_thread
 import numpy as np
 from fastapi import APIRouter, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from pydantic import Field, JsonValue, ValidationError
 from starlette.responses import Response
-from starlette.routing import Match
-from starlette.types import Scope
 
 from facecraft.api.dependencies import Services, ServicesOf
 from facecraft.api.forms import FileForm, FilesForm, form_of, takes
+from facecraft.api.json_bodies import JsonRoute
 from facecraft.api.making import MakingOf
 from facecraft.api.owners import OwnerOf
 from facecraft.api.uploads import BatchRoute, UploadRoute, read_upload
@@ -67,17 +65,6 @@ class PersonForm(FilesForm):
 
     name: str = Field(description="The name of the person: any script, 1 to 300 characters.")
     details: str = Field(default="{}", description="What to remember of the person: a JSON object, at most 4 KiB.")
-
-
-class JsonRoute(APIRoute):
-    """A route that only takes JSON: another media type is left to the next route of the same path."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match only a body of JSON."""
-        match, child = super().matches(scope)
-        sent = next((value for key, value in scope.get("headers", ()) if key == b"content-type"), b"")
-        is_json = sent.partition(b";")[0].strip().lower() == b"application/json"
-        return (match, child) if is_json or match is Match.NONE else (Match.NONE, {})
 
 
 def router() -> APIRouter:

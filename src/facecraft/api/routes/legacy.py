@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from threading import Lock
 
 from fastapi import APIRouter
@@ -12,22 +15,25 @@ from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from facecraft.api.artifacts import keep_members
+from facecraft.api.artifacts import Kept, record, store
 from facecraft.api.forms import FileForm, FilesForm, takes, with_defaults
+from facecraft.api.job_forms import preset_task
 from facecraft.api.limits import MIB
 from facecraft.api.making import Making, MakingOf
 from facecraft.api.problems import answer
 from facecraft.api.uploads import BatchRoute, UploadRoute
+from facecraft.db.ids import new_id
 from facecraft.errors import CancelledError, FacecraftError
 from facecraft.imaging.codecs import OutputFormat
 from facecraft.imaging.shapes import Shape
-from facecraft.jobs.results import new_job_id
+from facecraft.jobs.job import Failure
 from facecraft.options import Fraction, Options, Side
 from facecraft.pipelines.pipeline import Pipeline
 from facecraft.pipelines.presets import PortraitOptions
 from facecraft.pipelines.report import Report
 from facecraft.settings import Byte, Settings
 from facecraft.studio import Result
+from facecraft.studio.performing import products_of
 
 BASE64_BYTES = 32 * MIB
 """Files of one batch that its reply may carry in base64, together."""
@@ -201,13 +207,12 @@ class Room:
             return True
 
 
-def _links(making: Making, job_id: str, result: Result, *, with_files: bool) -> Links:
-    """Keep the files of ``result`` and say where they are."""
-    making.keep(job_id, result)
+def _links(making: Making, job_id: str, result: Result, *, item: int = 0, with_files: bool) -> Links:
+    """Say where the files of ``result`` are."""
     return Links(
-        download_url=making.link(job_id, "png"),
-        png_url=making.link(job_id, "png"),
-        jpg_url=making.link(job_id, "jpg"),
+        download_url=making.link(job_id, "png", item),
+        png_url=making.link(job_id, "png", item),
+        jpg_url=making.link(job_id, "jpg", item),
         png_base64=base64.b64encode(result["png"]).decode() if with_files else None,
         jpg_base64=base64.b64encode(result["jpg"]).decode() if with_files else None,
     )
@@ -245,13 +250,14 @@ def _add_process(routes: APIRouter, settings: Settings) -> None:
     @takes(with_defaults(ProcessForm, _defaults(settings, ProcessOptions)))
     async def process(form: ProcessForm, making: MakingOf) -> Response:
         """Answer what was found and where the files are; 422 with ``success: false`` when there is no face."""
-        job_id, start = new_job_id(), time.perf_counter()
-        pipeline = form.portrait(
-            settings, width=form.width, height=form.height, formats=(OutputFormat.PNG, OutputFormat.JPEG)
-        ).pipeline()
+        job_id, start = new_id(), time.perf_counter()
+        task = preset_task(
+            form.portrait(settings, width=form.width, height=form.height, formats=(OutputFormat.PNG, OutputFormat.JPEG))
+        )
 
         def work() -> bytes:
-            result = making.make(pipeline, form.file)
+            result = making.make(task.pipeline, form.file)
+            making.keep(job_id, task, result, name=form.file.filename)
             links = _links(making, job_id, result, with_files=form.return_base64)
             reply = ProcessReply(
                 success=True,
@@ -297,28 +303,29 @@ def _add_batch(routes: APIRouter, settings: Settings) -> None:
     @takes(with_defaults(BatchForm, _defaults(settings, BatchOptions)))
     async def batch(form: BatchForm, making: MakingOf) -> Response:
         """Answer one result for each picture, in the order they were sent. A bad one does not stop the rest."""
-        job_id, start = new_job_id(), time.perf_counter()
-        pipeline = form.portrait(
-            settings, width=form.width, height=form.height, formats=(OutputFormat.PNG, OutputFormat.JPEG)
-        ).pipeline()
+        job_id, start = new_id(), time.perf_counter()
+        task = preset_task(
+            form.portrait(settings, width=form.width, height=form.height, formats=(OutputFormat.PNG, OutputFormat.JPEG))
+        )
         places = asyncio.Semaphore(making.services.bench.places)  # a batch does not push others out of the line
         room = Room(BASE64_BYTES) if form.return_base64 else None
+        total = len(form.files)
 
-        async def one(upload: UploadFile) -> BatchItem:
+        async def one(position: int, upload: UploadFile) -> tuple[BatchItem, Kept]:
             async with places:
-                return await _item(making, pipeline, upload, room)
+                return await _item(making, _Place(job_id, position, total), task.pipeline, upload, room)
 
-        done = await asyncio.gather(*map(one, form.files), return_exceptions=True)
-        items = [_item_or_raise(each) for each in done]
+        done = await asyncio.gather(*itertools.starmap(one, enumerate(form.files)), return_exceptions=True)
 
         def finish() -> bytes:
-            keep_members(making.services.results, job_id, [item.job_id for item in items if item.job_id])
+            items, kept = _all_or_none(making, done)
+            record(making.services, making.owner, job_id, task, kept)
             successful = sum(item.success for item in items)
             reply = BatchReply(
                 job_id=job_id,
-                total=len(items),
+                total=total,
                 successful=successful,
-                failed=len(items) - successful,
+                failed=total - successful,
                 processing_time_ms=_since(start),
                 results=items,
             )
@@ -327,32 +334,61 @@ def _add_batch(routes: APIRouter, settings: Settings) -> None:
         return Response(await making.services.bench.run(finish), media_type="application/json")
 
 
-async def _item(making: Making, pipeline: Pipeline, upload: UploadFile, room: Room | None) -> BatchItem:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Which picture of which job."""
+
+    job_id: str
+    position: int
+    total: int
+
+
+async def _item(
+    making: Making, place: _Place, pipeline: Pipeline, upload: UploadFile, room: Room | None
+) -> tuple[BatchItem, Kept]:
     """Make one picture of a batch, with its files in base64 while there is ``room``; None asks for none.
 
     Nothing but the item is held afterwards: what a batch has made so far would be gigabytes.
     """
-    job_id, name = new_job_id(), upload.filename or ""
+    name = upload.filename or ""
 
-    def work() -> BatchItem:
+    def work() -> tuple[BatchItem, Kept]:
         result = making.make(pipeline, upload)
+        making.ticket.cancel.check()
+        files = store(
+            making.services,
+            making.owner,
+            place.job_id,
+            products_of(result),
+            position=place.position,
+            total=place.total,
+        )
         fits = room is not None and room.take(len(result["png"]) + len(result["jpg"]))
-        links = _links(making, job_id, result, with_files=fits)
+        links = _links(making, place.job_id, result, item=place.position, with_files=fits)
         omitted = room is not None and not fits
-        return BatchItem(filename=name, success=True, job_id=job_id, base64_omitted=omitted, **links.model_dump())
+        item = BatchItem(filename=name, success=True, job_id=place.job_id, base64_omitted=omitted, **links.model_dump())
+        return item, Kept(name, files)
 
     try:
         return await making.run(work)
     except CancelledError:
         raise
     except FacecraftError as error:
-        return BatchItem(filename=name, success=False, error=error.code, error_message=error.public_message.rstrip("."))
+        message = error.public_message.rstrip(".")
+        item = BatchItem(filename=name, success=False, error=error.code, error_message=message)
+        return item, Kept(name, failure=Failure.of(error))
 
 
-def _item_or_raise(done: BatchItem | BaseException) -> BatchItem:
-    if isinstance(done, BaseException):
-        raise done
-    return done
+def _all_or_none(
+    making: Making, done: Sequence[tuple[BatchItem, Kept] | BaseException]
+) -> tuple[list[BatchItem], list[Kept]]:
+    """Return what became of every picture. Raises what ended the batch; its files are forgotten then."""
+    finished = [each for each in done if not isinstance(each, BaseException)]
+    for each in done:
+        if isinstance(each, BaseException):
+            making.services.studio.jobs.blobs.discard([blob for _, kept in finished for blob in kept.files])
+            raise each
+    return [item for item, _ in finished], [kept for _, kept in finished]
 
 
 def _found(report: Report, *, oval: bool) -> ProcessResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from fastapi import APIRouter, Request, UploadFile
@@ -12,13 +12,19 @@ from starlette.responses import Response
 
 from facecraft.api.artifacts import ending
 from facecraft.api.forms import FileForm, PictureForm, companions_of, form_of, takes, with_defaults
+from facecraft.api.job_forms import detect_task, preset_task
 from facecraft.api.making import Making, MakingOf
 from facecraft.api.negotiation import wanted_format
-from facecraft.api.uploads import UploadRoute
+from facecraft.api.respond_async import RESPONSES as LATER
+from facecraft.api.respond_async import Finished, respond_async
+from facecraft.api.submitting import Order
+from facecraft.api.uploads import DeferringRoute
+from facecraft.db.ids import new_id
 from facecraft.errors import PipelineError, UnknownModelError
 from facecraft.faces.selection import FacePolicy
 from facecraft.imaging.codecs import OutputFormat
-from facecraft.jobs.results import new_job_id
+from facecraft.jobs.performing import REPORT
+from facecraft.jobs.tasks import PipelineTask
 from facecraft.options import Options
 from facecraft.pipelines.pipeline import Pipeline
 from facecraft.pipelines.presets import COMPANIONS, PRESETS, Preset
@@ -26,7 +32,6 @@ from facecraft.pipelines.recognition import FACES
 from facecraft.pipelines.report import Report
 from facecraft.pipelines.stages.detect import DetectOptions
 from facecraft.settings import Settings
-from facecraft.studio import Result
 
 DETECT = "detect"
 IMAGES = {kind.media_type: {"schema": {"type": "string", "format": "binary"}} for kind in OutputFormat}
@@ -74,7 +79,7 @@ def server_options(settings: Settings) -> Mapping[str, type[Preset] | type[Detec
 def router(settings: Settings) -> APIRouter:
     """Return the derived endpoints for a server with ``settings``."""
     options = server_options(settings)
-    routes = APIRouter(prefix="/api/v1", route_class=UploadRoute)
+    routes = APIRouter(prefix="/api/v1", route_class=DeferringRoute)
     for name, preset in PRESETS.items():
         add_preset(routes, preset, options[name])
     _add_detect(routes, form_of(options[DETECT], FileForm, name="DetectForm"))
@@ -106,15 +111,15 @@ def add_preset(
         summary=preset.summary,
         tags=list(tags),
         response_model=PictureReply,
-        responses={200: {"content": IMAGES}},
+        responses={200: {"content": IMAGES}, **LATER},
     )
     @takes(form_type)
     async def run_preset(request: Request, form: PictureForm, making: MakingOf) -> Response:
         """Answer JSON with links, or the file itself when the Accept header asks for a picture type."""
         options = form.pick(preset)
         direct = wanted_format(request.headers.get("accept", ""), options.formats)
-        pipeline = (options if direct is None else options.with_changes(formats=(direct,))).pipeline()
-        return await _made(making, form, pipeline, direct, companions_of(form, preset.companions))
+        task = preset_task(options if direct is None else options.with_changes(formats=(direct,)))
+        return await _made(making, form, task, direct, companions_of(form, preset.companions))
 
 
 def _add_pipeline(routes: APIRouter) -> None:
@@ -124,7 +129,7 @@ def _add_pipeline(routes: APIRouter) -> None:
         summary="Run a pipeline given as JSON",
         tags=["pictures"],
         response_model=PictureReply,
-        responses={200: {"content": IMAGES}},
+        responses={200: {"content": IMAGES}, **LATER},
     )
     @takes(form_of(PipelineText, PictureForm, name="PipelineForm", companions=_OF_A_PIPELINE))
     async def run_pipeline(request: Request, form: PictureForm, making: MakingOf) -> Response:
@@ -141,17 +146,23 @@ def _add_pipeline(routes: APIRouter) -> None:
         if direct is not None:
             output = pipeline.output.with_changes(formats=(direct,))
             pipeline = pipeline.model_copy(update={"output": output})
-        return await _made(making, form, pipeline, direct, companions_of(form, _OF_A_PIPELINE))
+        task = PipelineTask(pipeline=pipeline)
+        return await _made(making, form, task, direct, companions_of(form, _OF_A_PIPELINE))
 
 
 def _add_detect(routes: APIRouter, form_type: type[FileForm]) -> None:
-    @routes.post("/detect", name=DETECT, summary="Find every face", tags=["pictures"], response_model=Report)
+    @routes.post(
+        "/detect", name=DETECT, summary="Find every face", tags=["pictures"], response_model=Report, responses=LATER
+    )
     @takes(form_type)
     async def detect(form: FileForm, making: MakingOf) -> Response:
         """Answer the report: faces with boxes, scores, landmarks and roll."""
+        task = detect_task(form.pick(DetectOptions))
+        if making.prefers_job:
+            return await respond_async(making, Order(task, [form.file]), report_response)
 
         def work() -> bytes:
-            found = making.make(Pipeline.of(detect=form.pick(DetectOptions)), form.file, write=False)
+            found = making.make(task.pipeline, form.file, write=False)
             return found.report.model_dump_json().encode()
 
         return Response(await making.run(work), media_type="application/json")
@@ -176,50 +187,72 @@ def _add_schemas(routes: APIRouter, options: Mapping[str, type[Options]]) -> Non
 async def _made(
     making: Making,
     form: PictureForm,
-    pipeline: Pipeline,
+    task: PipelineTask,
     direct: OutputFormat | None,
     pictures: Mapping[str, UploadFile | None],
 ) -> Response:
-    """Run ``pipeline`` and answer with the file in format ``direct``, or with JSON."""
+    """Do ``task`` and answer with the file in format ``direct``, or with JSON; or with a job, for who prefers one."""
+
+    def show(finished: Finished) -> Response:
+        report = Report.model_validate_json(finished.read(REPORT))
+        if direct is not None:
+            return _direct(finished.read(f"result{direct.suffix}"), direct, report)
+        read = finished.read if form.return_base64 else None
+        return _reply(making, finished.job.id, report, read)
+
+    if making.prefers_job:
+        given = {role: file for role, file in pictures.items() if file is not None}
+        return await respond_async(making, Order(task, [form.file], given), show)
 
     def work() -> Response:
-        result = making.make(pipeline, form.file, references=pictures)
+        result = making.make(task.pipeline, form.file, references=pictures)
         if direct is not None:
-            return _direct(result)
-        job_id = new_job_id()
-        making.keep(job_id, result)
-        reply = PictureReply(
-            job_id=job_id,
-            artifacts=[
-                Artifact(
-                    format=output.format,
-                    media_type=output.format.media_type,
-                    url=making.link(job_id, ending(output.format)),
-                    width=output.size.width,
-                    height=output.size.height,
-                    bytes=len(output.data),
-                    base64=base64.b64encode(output.data).decode() if form.return_base64 else None,
-                )
-                for output in result.outputs
-            ],
-            report=result.report,
-        )
-        headers = {"Server-Timing": _timing(result.report), "X-Facecraft-Job-Id": job_id, "Vary": "Accept"}
-        return Response(reply.model_dump_json(), media_type="application/json", headers=headers)
+            return _direct(result.outputs[0].data, direct, result.report)
+        job_id = new_id()
+        making.keep(job_id, task, result, name=form.file.filename)
+        made = {f"result{output.format.suffix}": output.data for output in result.outputs}
+        return _reply(making, job_id, result.report, made.__getitem__ if form.return_base64 else None)
 
     return await making.run(work)
 
 
-def _direct(result: Result) -> Response:
-    """Answer the one file of ``result``; nothing of it is kept on the server."""
-    output = result.outputs[0]
+def _reply(making: Making, job_id: str, report: Report, read: Callable[[str], bytes] | None) -> Response:
+    """Answer links to the files of a job, and with ``read`` the files themselves, too."""
+    formats = {output: OutputFormat(output.format) for output in report.outputs}
+    reply = PictureReply(
+        job_id=job_id,
+        artifacts=[
+            Artifact(
+                format=kind,
+                media_type=kind.media_type,
+                url=making.link(job_id, ending(kind)),
+                width=output.width,
+                height=output.height,
+                bytes=output.bytes,
+                base64=None if read is None else base64.b64encode(read(f"result{kind.suffix}")).decode(),
+            )
+            for output, kind in formats.items()
+        ],
+        report=report,
+    )
+    headers = {"Server-Timing": _timing(report), "X-Facecraft-Job-Id": job_id, "Vary": "Accept, Prefer"}
+    return Response(reply.model_dump_json(), media_type="application/json", headers=headers)
+
+
+def _direct(data: bytes, kind: OutputFormat, report: Report) -> Response:
+    """Answer one file; nothing of it is kept on the server unless it was a job."""
     headers = {
-        "Content-Disposition": f'inline; filename="facecraft{output.format.suffix}"',
-        "Server-Timing": _timing(result.report),
-        "X-Facecraft-Faces": str(len(result.report.faces)),
-        "Vary": "Accept",
+        "Content-Disposition": f'inline; filename="facecraft{kind.suffix}"',
+        "Server-Timing": _timing(report),
+        "X-Facecraft-Faces": str(len(report.faces)),
+        "Vary": "Accept, Prefer",
     }
-    return Response(output.data, media_type=output.format.media_type, headers=headers)
+    return Response(data, media_type=kind.media_type, headers=headers)
+
+
+def report_response(finished: Finished) -> Response:
+    """Answer the report of a job that was waited for."""
+    return Response(finished.read(REPORT), media_type="application/json")
 
 
 def _timing(report: Report) -> str:

@@ -1,0 +1,106 @@
+"""What jobs have made: fetched one by one or all at once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import anyio.to_thread
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from facecraft.api.artifacts import MEDIA_TYPES, result_name
+from facecraft.api.deleting import once_sent
+from facecraft.api.deliveries import deliver, disposition, outgoing
+from facecraft.api.dependencies import Services, ServicesOf
+from facecraft.api.owners import OwnerOf
+from facecraft.api.zipping import Entry, entries_of, zipped
+from facecraft.errors import ArtifactNotFoundError
+from facecraft.jobs.blob_rows import Blob
+from facecraft.jobs.job import Job
+
+ZIP = "application/zip"
+ANY_FILE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {name: {} for name in MEDIA_TYPES.values()}},
+    304: {"description": "The file is the one of `If-None-Match`."},
+    307: {"description": "The file is fetched from the store, where the operator wants that."},
+}
+
+router = APIRouter(prefix="/api/v1")
+
+
+@router.head("/download/{job_id}/{format}", include_in_schema=False)
+@router.get(
+    "/download/{job_id}/{format}",
+    name="download",
+    summary="Fetch a result by its format",
+    tags=["results"],
+    response_class=Response,
+    responses=ANY_FILE,
+)
+async def download(
+    request: Request,
+    job_id: str,
+    ending: Annotated[str, Path(alias="format")],
+    services: ServicesOf,
+    owner: OwnerOf,
+    *,
+    item: Annotated[int, Query(ge=0, le=1_000_000, description="Which picture of a batch, from 0.")] = 0,
+) -> Response:
+    """Fetch a result: png, jpg, webp or avif, as far as it was asked for, or json for the report."""
+    suffix = "jpg" if ending == "jpeg" else ending
+
+    def find() -> tuple[Job, Blob]:
+        job = services.studio.jobs.repository.get(owner, job_id)
+        if suffix not in MEDIA_TYPES:
+            raise ArtifactNotFoundError(hint=f"Results are {', '.join(MEDIA_TYPES)}.")
+        return job, services.studio.jobs.blobs.artifact(job.id, result_name(suffix, item, job.total))
+
+    job, blob = await anyio.to_thread.run_sync(find)
+    filename = f"facecraft-{job.id}{f'-{item + 1:04d}' if job.total > 1 else ''}.{suffix}"
+    return await deliver(request, services, blob, filename=filename, after=once_sent(services, job, blob))
+
+
+@router.head("/jobs/{job_id}/artifacts/{name}", include_in_schema=False)
+@router.get(
+    "/jobs/{job_id}/artifacts/{name}",
+    name="job-artifact",
+    summary="Fetch a file of a job",
+    tags=["jobs"],
+    response_class=Response,
+    responses=ANY_FILE,
+)
+async def artifact(request: Request, job_id: str, name: str, services: ServicesOf, owner: OwnerOf) -> Response:
+    """Fetch a file by its name, as the job lists it."""
+    job, blob = await anyio.to_thread.run_sync(_find, services, owner, job_id, name)
+    return await deliver(request, services, blob, filename=blob.name or blob.id, after=once_sent(services, job, blob))
+
+
+@router.get(
+    "/jobs/{job_id}/artifacts.zip",
+    name="job-archive",
+    summary="Fetch every file of a job in one ZIP",
+    tags=["jobs"],
+    response_class=Response,
+    responses={200: {"content": {ZIP: {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def archive(request: Request, job_id: str, services: ServicesOf, owner: OwnerOf) -> Response:
+    """Fetch pictures and reports, named `0001-` and what the sender called the picture. Made while it is sent."""
+
+    def find() -> tuple[Job, list[Entry]]:
+        jobs = services.studio.jobs
+        job = jobs.repository.get(owner, job_id)
+        entries = list(entries_of(jobs.repository.items(owner, job.id), jobs.blobs.artifacts(job.id)))
+        if not entries:
+            raise ArtifactNotFoundError("The job has made nothing.")
+        return job, entries
+
+    job, entries = await anyio.to_thread.run_sync(find)
+    pieces = zipped(entries, services.studio.jobs.blobs.stream)
+    headers = {"Content-Disposition": disposition(f"facecraft-{job.id}.zip"), "Cache-Control": "no-store"}
+    after = once_sent(services, job) if job.ended else None
+    return StreamingResponse(outgoing(request, pieces, after), media_type=ZIP, headers=headers)
+
+
+def _find(services: Services, owner: str | None, job_id: str, name: str) -> tuple[Job, Blob]:
+    job = services.studio.jobs.repository.get(owner, job_id)
+    return job, services.studio.jobs.blobs.artifact(job.id, name)

@@ -1,0 +1,172 @@
+"""Work that outlives a request: sent, listed, looked at, stopped, tried again and deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import anyio.to_thread
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from facecraft.api.deleting import delete_job
+from facecraft.api.dependencies import Services, ServicesOf
+from facecraft.api.idempotency import Idempotent, IdempotentOf
+from facecraft.api.job_forms import BODY, JobRequest, order_of, order_of_form
+from facecraft.api.job_reports import JobReport, JobsPage, JobSummary, report_of
+from facecraft.api.json_bodies import SmallJsonRoute
+from facecraft.api.owners import OwnerOf
+from facecraft.api.respond_async import accepted
+from facecraft.api.routes.presets import server_options
+from facecraft.api.submitting import Order, submit
+from facecraft.api.uploads import JobsRoute
+from facecraft.jobs.job import Job, JobState
+from facecraft.settings import Settings
+
+T = TypeVar("T")
+
+TAG = "jobs"
+PREFIX = "/api/v1/jobs"
+CREATED: dict[int | str, dict[str, Any]] = {
+    202: {
+        "description": "The job waits. `Location` is its address.",
+        "headers": {"Location": {"schema": {"type": "string"}}},
+        "model": JobReport,
+    }
+}
+
+Cursor = Annotated[str | None, Query(max_length=200, description="From the page before; absent for the first.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Most jobs of the page.")]
+States = Annotated[list[JobState] | None, Query(max_length=10, description="Only jobs in one of these states.")]
+Name = Annotated[str | None, Query(max_length=60, description="Only jobs of this name, such as portrait.")]
+
+
+class Deleted(BaseModel):
+    """What was deleted."""
+
+    message: str
+
+
+def router(settings: Settings) -> APIRouter:
+    """Return the endpoints of jobs for a server with ``settings``."""
+    routes = APIRouter()
+    _add_submission(routes, settings)
+    looking = APIRouter(prefix=PREFIX, tags=[TAG])
+    _add_looking(looking)
+    _add_changing(looking)
+    routes.include_router(looking)
+    return routes
+
+
+def _add_submission(routes: APIRouter, settings: Settings) -> None:
+    presets = server_options(settings)
+    forms = APIRouter(tags=[TAG], route_class=JobsRoute)
+    documents = APIRouter(route_class=SmallJsonRoute)
+
+    @documents.post(PREFIX, name="create-job-json", include_in_schema=False)
+    async def create_from_json(
+        request: Request, body: JobRequest, services: ServicesOf, owner: OwnerOf, idempotent: IdempotentOf
+    ) -> Response:
+        """Queue a job on earlier pictures."""
+        return await _submitted(request, services, owner, idempotent, lambda: order_of(body, settings, presets))
+
+    @forms.post(
+        PREFIX,
+        name="create-job",
+        summary="Queue a job for one or many pictures",
+        status_code=202,
+        responses=CREATED,
+        openapi_extra=BODY,
+    )
+    async def create(request: Request, services: ServicesOf, owner: OwnerOf, idempotent: IdempotentOf) -> Response:
+        """Answer 202 at once with the job and its address; 429 with `Retry-After` when too many jobs wait.
+
+        Send `task`, or `preset` and `options`, with pictures as `files`, as `blobs` (ids of uploads, or `job:<id>/<name>`
+        for the result of an earlier job), or both: files come first. Many pictures are one job with items: one that
+        cannot be read fails alone. A single file that is no picture is refused at once.
+        """
+        form = await request.form()
+        return await _submitted(request, services, owner, idempotent, lambda: order_of_form(form, settings, presets))
+
+    routes.include_router(documents)
+    routes.include_router(forms)
+
+
+async def _submitted(
+    request: Request, services: Services, owner: str | None, idempotent: Idempotent, order: Callable[[], Order]
+) -> Response:
+    wanted = order()
+
+    def work() -> Response:
+        return accepted(request, services.studio.jobs, submit(services, owner, wanted))
+
+    return await idempotent(lambda: _in_thread(work))
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Do ``work`` on the database in a thread of its own: it needs no place among those for pictures."""
+    return await anyio.to_thread.run_sync(work)
+
+
+def _add_looking(routes: APIRouter) -> None:
+    @routes.get("", name="jobs", summary="List the jobs")
+    async def list_jobs(
+        request: Request,
+        services: ServicesOf,
+        owner: OwnerOf,
+        *,
+        state: States = None,
+        name: Name = None,
+        cursor: Cursor = None,
+        limit: Limit = 50,
+    ) -> JobsPage:
+        """Answer one page, the newest first."""
+        jobs = services.studio.jobs.repository
+        states = tuple(state or ())
+        page = await _in_thread(lambda: jobs.list(owner, states=states, name=name, cursor=cursor, limit=limit))
+        return JobsPage(jobs=[JobSummary.of(job, request) for job in page.items], cursor=page.cursor)
+
+    @routes.get("/{job_id}", name="job", summary="Look at a job")
+    async def show(request: Request, job_id: str, services: ServicesOf, owner: OwnerOf) -> JobReport:
+        """Answer its state, its pictures and their files."""
+        return await _in_thread(
+            lambda: _described(request, services, services.studio.jobs.repository.get(owner, job_id))
+        )
+
+
+def _add_changing(routes: APIRouter) -> None:
+    @routes.post("/{job_id}/cancel", name="cancel-job", summary="Stop a job")
+    async def cancel(request: Request, job_id: str, services: ServicesOf, owner: OwnerOf) -> JobReport:
+        """Stop it at once when it waits, at its next stage or tile when it runs; 409 when it has ended."""
+
+        def work() -> JobReport:
+            job = services.studio.jobs.repository.cancel(owner, job_id)
+            services.engine.stop(job.id)
+            return _described(request, services, job)
+
+        return await _in_thread(work)
+
+    @routes.post("/{job_id}/retry", name="retry-job", summary="Try a failed or cancelled job again")
+    async def retry(
+        request: Request, job_id: str, services: ServicesOf, owner: OwnerOf, idempotent: IdempotentOf
+    ) -> Response:
+        """Queue it again; pictures that succeeded are not made twice. 409 for a job in another state."""
+
+        def work() -> Response:
+            job = services.studio.jobs.repository.retry(owner, job_id)
+            services.engine.wake(job)
+            return Response(_described(request, services, job).model_dump_json(), media_type="application/json")
+
+        return await idempotent(lambda: _in_thread(work))
+
+    @routes.delete("/{job_id}", name="delete-job", summary="Delete a job with its files")
+    async def delete(job_id: str, services: ServicesOf, owner: OwnerOf) -> Deleted:
+        """Delete the job, what it has made, and what was uploaded for it alone. 409 while it runs: cancel it first."""
+        return Deleted(message=f"Job {await _in_thread(lambda: delete_job(services, owner, job_id))} deleted")
+
+
+def _described(request: Request, services: Services, job: Job) -> JobReport:
+    jobs = services.studio.jobs
+    items = jobs.repository.items(job.owner, job.id)
+    return report_of(request, job, items, jobs.blobs.artifacts(job.id), jobs.repository.position(job))
