@@ -25,18 +25,19 @@ from starlette.responses import Response
 from facecraft import telemetry
 from facecraft.api.dependencies import ServicesOf
 from facecraft.api.owners import OwnerOf
-from facecraft.api.problems import answered
+from facecraft.api.problems import answer, answered
 from facecraft.api.uploads import storage_error
-from facecraft.errors import IdempotencyKeyError, StorageError
-from facecraft.jobs.idempotency import TAKEOVER, IdempotencyKeys, Replay, Started, check_key
+from facecraft.errors import IdempotencyKeyError, IdempotencyReplyLostError, StorageError
+from facecraft.jobs.idempotency import TAKEOVER, IdempotencyKeys, Replay, check_key
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
-MAX_REPLY = 1024 * 1024
-"""Most bytes of a reply that is kept: what makes jobs answers little."""
+MAX_REPLY = 4 * 1024 * 1024
+"""Most bytes of a reply that is kept: what makes jobs answers little, but somebody may wait for a picture."""
 _LATER = (503, 507)
 """Refusals of the server that say to come again: nothing was made."""
 _OF_ONE_REPLY = ("content-length", "set-cookie", "date")
+_OF_WHAT_WAS_MADE = ("location", "x-facecraft-job-id")
 _CHUNK = 1024 * 1024
 
 log = telemetry.logger("api")
@@ -54,8 +55,10 @@ class Idempotent:
     async def __call__(self, do: Callable[[], Awaitable[Response]]) -> Response:
         """Answer with ``do()``; with a key, once, and the same again for a day.
 
-        The reply must have its body in memory. Errors of ``do`` become replies, and are kept when they are the
-        server's fault. Raises IdempotencyKeyError, IdempotencyMismatchError, IdempotencyInProgressError, StorageError.
+        A reply that ``do`` returns is kept, whatever its status; so are errors that it raises and that are the
+        server's fault. Other errors that it raises say that nothing was made, and leave no trace.
+
+        Raises IdempotencyKeyError, IdempotencyMismatchError, IdempotencyInProgressError, StorageError.
         """
         sent = self._request.headers.getlist(HEADER)
         if not sent:
@@ -67,23 +70,36 @@ class Idempotent:
         begun = await anyio.to_thread.run_sync(keys.begin, self._owner, key, fingerprint)
         if isinstance(begun, Replay):
             return Response(begun.body, begun.status, {**begun.headers, REPLAYED: "true"})
-        response = await answered(self._request, do)
+        returned = False
+
+        async def work() -> Response:
+            nonlocal returned
+            response = await do()
+            returned = True
+            return response
+
+        response = await answered(self._request, work)
+        status = response.status_code
         try:
-            await anyio.to_thread.run_sync(_end, keys, begun, response)
+            if returned or (status >= 500 and status not in _LATER):
+                kept = self._kept(response)
+                await anyio.to_thread.run_sync(keys.finish, begun, *kept)
+            else:
+                await anyio.to_thread.run_sync(keys.forget, begun)
         except StorageError as error:
             # It is done: to say otherwise would make the client do it twice.
             log.warning("a reply could not be kept: %s", error.message, extra={"detail": error.detail})
         return response
 
-
-def _end(keys: IdempotencyKeys, begun: Started, response: Response) -> None:
-    body = getattr(response, "body", None)
-    final = response.status_code < 400 or (response.status_code >= 500 and response.status_code not in _LATER)
-    if not final or not isinstance(body, bytes) or len(body) > MAX_REPLY:
-        keys.forget(begun)
-        return
-    headers = {name: value for name, value in response.headers.items() if name not in _OF_ONE_REPLY}
-    keys.finish(begun, response.status_code, headers, body)
+    def _kept(self, response: Response) -> tuple[int, dict[str, str], bytes]:
+        """Return what is answered the next time: the same, or that there is too much of it."""
+        body = getattr(response, "body", None)
+        headers = {name: value for name, value in response.headers.items() if name not in _OF_ONE_REPLY}
+        if isinstance(body, bytes) and len(body) <= MAX_REPLY:
+            return response.status_code, headers, body
+        made = {name: value for name, value in headers.items() if name in _OF_WHAT_WAS_MADE}
+        lost = answer(self._request.scope, IdempotencyReplyLostError())
+        return lost.status_code, {"content-type": lost.headers["content-type"], **made}, bytes(lost.body)
 
 
 async def fingerprint_of(request: Request) -> str:

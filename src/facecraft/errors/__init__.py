@@ -26,7 +26,8 @@ for the person, a ``hint`` that names the next step, and a ``detail`` for the lo
     │   ├── WebhookNotFoundError · DeliveryNotFoundError · WebhookDisabledError
     │   └── TooManyWebhooksError · WebhooksOffError
     ├── IdempotencyError      requests that are sent again with their key
-    │   └── IdempotencyKeyError · IdempotencyMismatchError · IdempotencyInProgressError
+    │   ├── IdempotencyKeyError · IdempotencyMismatchError
+    │   └── IdempotencyInProgressError · IdempotencyReplyLostError
     ├── StorageError          bytes could not be kept or fetched
     │   └── StorageFullError · StorageAccessError
     ├── AuthError             who is calling
@@ -115,6 +116,7 @@ from facecraft.errors.work import (
     IdempotencyInProgressError,
     IdempotencyKeyError,
     IdempotencyMismatchError,
+    IdempotencyReplyLostError,
     InputBlobNotFoundError,
     JobAbandonedError,
     JobError,
@@ -159,6 +161,7 @@ __all__ = [
     "IdempotencyInProgressError",
     "IdempotencyKeyError",
     "IdempotencyMismatchError",
+    "IdempotencyReplyLostError",
     "ImageDecodeError",
     "ImageTooLargeError",
     "InferenceError",

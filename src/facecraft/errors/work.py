@@ -148,3 +148,12 @@ class IdempotencyInProgressError(
     IdempotencyError, code="idempotency_in_progress", kind=Kind.CONFLICT, hint="Ask again in a moment."
 ):
     """The first request with this idempotency key has not been answered yet."""
+
+
+class IdempotencyReplyLostError(
+    IdempotencyError,
+    code="idempotency_reply_lost",
+    kind=Kind.CONFLICT,
+    hint="Look at what it made: the headers Location and X-Facecraft-Job-Id name it.",
+):
+    """The request was done, but its answer was too large to be kept for a second time."""

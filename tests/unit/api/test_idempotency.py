@@ -73,14 +73,14 @@ def jobs(counter: Counter, idempotent: Callable[[Request], Idempotent]) -> APIRo
 
 
 def odd(counter: Counter, idempotent: Callable[[Request], Idempotent]) -> APIRouter:
-    """Routes whose replies cannot be kept."""
+    """Routes whose replies are out of the ordinary."""
     routes = APIRouter()
 
     @routes.post("/large")
     async def make_large(request: Request) -> Response:
         async def work() -> Response:
             counter.done.append("large")
-            return Response(b"x" * (MAX_REPLY + 1))
+            return Response(b"x" * (MAX_REPLY + 1), headers={"Location": "/jobs/1"})
 
         return await idempotent(request)(work)
 
@@ -88,7 +88,15 @@ def odd(counter: Counter, idempotent: Callable[[Request], Idempotent]) -> APIRou
     async def make_streamed(request: Request) -> Response:
         async def work() -> Response:
             counter.done.append("streamed")
-            return StreamingResponse(iter([b"x"]))
+            return StreamingResponse(iter([b"x"]), headers={"Location": "/jobs/1"})
+
+        return await idempotent(request)(work)
+
+    @routes.post("/refused")
+    async def refuse(request: Request) -> Response:
+        async def work() -> Response:
+            counter.done.append("refused")
+            return JSONResponse({"code": "no_face_detected"}, 422)
 
         return await idempotent(request)(work)
 
@@ -239,7 +247,16 @@ def test_two_keys_are_refused(client: httpx.Client, counter: Counter) -> None:
 
 
 @pytest.mark.parametrize("path", ["/large", "/streamed"])
-def test_what_cannot_be_kept_is_answered_and_done_again(client: httpx.Client, counter: Counter, path: str) -> None:
-    for _ in range(2):
-        assert client.post(path, headers={HEADER: "k"}).status_code == 200
-    assert len(counter.done) == 2
+def test_what_cannot_be_kept_is_not_done_again(client: httpx.Client, counter: Counter, path: str) -> None:
+    first, second = (client.post(path, headers={HEADER: "k"}) for _ in range(2))
+    assert (first.status_code, first.headers["location"]) == (200, "/jobs/1")
+    assert (second.status_code, second.json()["code"]) == (409, "idempotency_reply_lost")
+    assert (second.headers["location"], second.headers[REPLAYED]) == ("/jobs/1", "true")
+    assert len(counter.done) == 1
+
+
+def test_a_refusal_that_is_returned_is_an_answer_like_another(client: httpx.Client, counter: Counter) -> None:
+    first, second = (client.post("/refused", headers={HEADER: "k"}) for _ in range(2))
+    assert (first.status_code, second.status_code) == (422, 422)
+    assert second.headers[REPLAYED] == "true"
+    assert len(counter.done) == 1
