@@ -1,0 +1,76 @@
+"""Idempotency keys on the real routes, and webhooks that hear of the real jobs behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from standardwebhooks import Webhook as Verifier
+
+from services.receivers import run_receiver
+
+JOBS = "/api/v1/jobs"
+
+
+@pytest.fixture(scope="module")
+def client(open_door: Callable[..., object]) -> httpx.Client:
+    """A server without models: its jobs fail, which is an end like another."""
+    return open_door(webhook_private_addresses=True).client  # type: ignore[attr-defined]
+
+
+def submit(client: httpx.Client, key: str, picture: bytes, path: str = JOBS, **fields: str) -> httpx.Response:
+    headers = {"Idempotency-Key": key, "Prefer": "respond-async"}
+    files = {"files" if path == JOBS else "file": ("me.jpg", picture)}
+    return client.post(path, files=files, data=fields, headers=headers)
+
+
+def count(client: httpx.Client) -> int:
+    reply = client.get(JOBS)
+    assert reply.status_code == 200, reply.text
+    return len(reply.json()["jobs"])
+
+
+@pytest.mark.parametrize(("path", "fields"), [(JOBS, {"preset": "cutout"}), ("/api/v1/cutout", {})])
+def test_a_job_is_made_once(client: httpx.Client, portrait_jpeg: bytes, path: str, fields: dict[str, str]) -> None:
+    before = count(client)
+    key = f"once{path}"
+    first = submit(client, key, portrait_jpeg, path, **fields)
+    assert first.status_code == 202, first.text
+    second = submit(client, key, portrait_jpeg, path, **fields)
+    assert (second.status_code, second.headers["idempotent-replayed"]) == (202, "true")
+    assert second.content == first.content
+    assert second.headers["location"] == first.headers["location"]
+    other = submit(client, key, portrait_jpeg + b"x", path, **fields)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+    assert count(client) == before + 1
+
+
+def test_many_at_once_make_one_job(client: httpx.Client, portrait_jpeg: bytes) -> None:
+    before = count(client)
+    with ThreadPoolExecutor(6) as pool:
+        sent = [pool.submit(submit, client, "many", portrait_jpeg, preset="cutout") for _ in range(6)]
+        statuses = [future.result(timeout=60).status_code for future in sent]
+    assert set(statuses) <= {202, 409, 429}
+    assert 202 in statuses
+    assert count(client) == before + 1
+
+
+def test_what_is_refused_leaves_no_trace(client: httpx.Client, portrait_jpeg: bytes) -> None:
+    assert submit(client, "refused", b"no picture", preset="cutout").status_code == 415
+    assert submit(client, "refused", portrait_jpeg, preset="cutout").status_code == 202
+
+
+def test_the_end_of_a_real_job_is_told(client: httpx.Client, portrait_jpeg: bytes) -> None:
+    with run_receiver() as receiver:
+        webhook = client.post("/api/v1/webhooks", json={"url": receiver.url()}).json()
+        made = submit(client, "told", portrait_jpeg, preset="cutout").json()
+        bodies = []  # jobs of the tests before may end now, too
+        while not any(body["data"]["job_id"] == made["id"] for body in bodies):
+            request = receiver.wait(len(bodies) + 1, 30)[len(bodies)]
+            bodies.append(Verifier(webhook["secret"]).verify(request.body, request.headers))
+        client.delete(f"/api/v1/webhooks/{webhook['id']}")
+    body = bodies[-1]
+    assert body["type"] == "job.failed"
+    assert body["data"]["failure"]["code"] == "model_not_installed"
