@@ -119,5 +119,5 @@ def _redis(url: str) -> RedisStorage:
         )
     except LimitsConfigurationError as error:
         raise ConfigurationError(
-            "Counting requests in Redis needs its client.", hint="pip install redis", detail=str(error)
+            "Counting requests in Redis needs its client.", hint="pip install 'facecraft[scale]'", detail=str(error)
         ) from error

@@ -64,6 +64,8 @@ def check_password(password: str) -> str:
     """Return ``password`` in the one Unicode form that is hashed (RFC 8265). Raises ValueError when its length is bad."""
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
         raise ValueError(f"give a password of {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
+    if any("\ud800" <= letter <= "\udfff" for letter in password):
+        raise ValueError("give a password without halves of characters")
     return unicodedata.normalize("NFC", password)
 
 

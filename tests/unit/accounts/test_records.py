@@ -39,6 +39,8 @@ def test_passwords_have_a_length_and_one_form() -> None:
     for bad in ("1234567", "x" * 1025):
         with pytest.raises(ValueError, match="8 to 1024"):
             check_password(bad)
+    with pytest.raises(ValueError, match="halves"):
+        check_password("\ud800" * 8)
 
 
 def test_names_of_keys_are_one_line() -> None:
