@@ -23,14 +23,7 @@ def delete_job(services: Services, owner: str | None, job_id: str) -> str:
     """
     jobs = services.studio.jobs
     job = jobs.repository.get(owner, job_id)
-    files = list(jobs.blobs.artifacts(job.id))
-    for item in jobs.repository.items(owner, job.id):
-        for given in item.inputs.values():
-            if given.temporary:
-                with suppress(InputBlobNotFoundError):  # deleted as soon as it was not needed any more
-                    files.append(jobs.blobs.get(owner, given.blob_id))
-    forgotten = set(jobs.repository.delete(owner, job.id))
-    jobs.blobs.erase([blob for blob in files if blob.id in forgotten])
+    jobs.blobs.erase_ids(jobs.repository.delete(owner, job.id))
     return job.id
 
 

@@ -171,6 +171,13 @@ class Blobs:
             with self._database.write() as connection:
                 connection.execute(BLOBS.delete().where(BLOBS.c.id.in_([blob.id for blob in part])))
 
+    def erase_ids(self, ids: Sequence[str]) -> None:
+        """Delete blobs by their ids, as :meth:`erase` does; those that are gone already are passed over."""
+        for part in rows.batches(ids):
+            with self._database.read() as connection:
+                found = [rows.blob_of(row) for row in connection.execute(sa.select(BLOBS).where(BLOBS.c.id.in_(part)))]
+            self.erase(found)
+
     def sweep(self, now: datetime | None = None) -> int:
         """Delete what has expired, and artifacts whose job is gone; return how many blobs that were.
 
