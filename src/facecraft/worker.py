@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from facecraft.db.opening import connect_database
 from facecraft.errors import ConfigurationError
@@ -31,7 +32,7 @@ def work(settings: Settings, *, queues: Sequence[str], places: int = 1) -> int:
     if unknown or not queues:
         raise ConfigurationError(f"Unknown queues: {', '.join(unknown)}.", hint=f"Known: {', '.join(QUEUES)}.")
     _adopt_log(settings)
-    with Studio.open(settings) as studio:
+    with Studio.open(settings) as studio, _metrics(settings, studio):
         worker = CeleryWorker(
             studio.jobs,
             StudioPerformer(studio),
@@ -41,6 +42,24 @@ def work(settings: Settings, *, queues: Sequence[str], places: int = 1) -> int:
             device=str(studio.device.device),
         )
         return worker.run()
+
+
+@contextmanager
+def _metrics(settings: Settings, studio: Studio) -> Iterator[None]:
+    """Serve the numbers of this process where the operator wants them."""
+    if settings.worker_metrics_port == 0:
+        yield
+        return
+    # Only who is asked for numbers needs the package for them.
+    from facecraft.telemetry.metrics import Metrics  # noqa: PLC0415
+    from facecraft.telemetry.serving import serve_metrics  # noqa: PLC0415
+    from facecraft.telemetry.sources import studio_source  # noqa: PLC0415
+
+    metrics = Metrics()
+    metrics.add(studio_source(studio.tally, studio.pool.states, gpu=studio.device.device.kind == "cuda"))
+    key = None if settings.api_key is None else settings.api_key.get_secret_value()
+    with serve_metrics(metrics, settings.worker_metrics_host, settings.worker_metrics_port, key=key):
+        yield
 
 
 def alive(settings: Settings) -> tuple[Worker, ...]:

@@ -90,7 +90,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         warmup = Warmup(opened)
         installs = Installs(opened.store, enabled=settings.auto_install)
         conditions = Conditions(opened, installs)
-        parts, fleet = watch(settings, opened, bench, metrics)
+        parts, fleet = watch(settings, opened, bench, capacity, metrics)
         database = await anyio.to_thread.run_sync(lambda: opened.database)
         engine = await anyio.to_thread.run_sync(
             start_engine, opened, capacity, [*chores_of(database), *_chores(opened, gate)]

@@ -11,13 +11,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from facecraft.api.fleet import FleetWatch
 from facecraft.api.parts import Parts, parts_of
 from facecraft.api.workbench import Workbench
-from facecraft.inference.device_memory import DeviceMemoryReader
+from facecraft.jobs.capacity import Capacity
 from facecraft.jobs.tasks import QUEUES
 from facecraft.settings import Settings
 from facecraft.storage import open_store
 from facecraft.studio import Studio
 from facecraft.telemetry.metrics import Exchange, Metrics
-from facecraft.telemetry.sources import FleetSource, Gauges, PartsSource, StudioSource
+from facecraft.telemetry.sources import FleetSource, Gauges, PartsSource, studio_source
 
 _EVENTS = "text/event-stream"
 
@@ -50,7 +50,9 @@ class Metered:
                 metrics.answered(exchange, scope["method"], getattr(scope.get("route"), "path", None), start)
 
 
-def watch(settings: Settings, studio: Studio, bench: Workbench, metrics: Metrics) -> tuple[Parts, FleetWatch]:
+def watch(
+    settings: Settings, studio: Studio, bench: Workbench, capacity: Capacity, metrics: Metrics
+) -> tuple[Parts, FleetWatch]:
     """Let ``metrics`` tell of everything around ``studio``; return what readiness and status pages ask, too.
 
     Raises StorageError for a folder of results that cannot be made.
@@ -58,16 +60,18 @@ def watch(settings: Settings, studio: Studio, bench: Workbench, metrics: Metrics
 
     def places() -> Mapping[str, tuple[str, float]]:
         return {
-            "facecraft_places": ("Pictures that this process works on at once.", bench.places),
-            "facecraft_places_busy": ("Pictures that it works on.", bench.working),
+            "facecraft_places": (
+                "Pictures that this process works on at once, for requests and jobs.",
+                capacity.places,
+            ),
+            "facecraft_places_busy": ("Places that are taken.", capacity.places - capacity.free),
             "facecraft_requests_admitted": ("Requests with pictures that work or wait for a place.", bench.inside),
         }
 
     store = open_store(settings, settings.output_dir)
     parts = parts_of(settings, studio, store)
     fleet = FleetWatch(studio)
-    devices = DeviceMemoryReader() if studio.device.device.kind == "cuda" else lambda: ()
-    metrics.add(StudioSource(studio.tally, studio.pool.states, devices))
+    metrics.add(studio_source(studio.tally, studio.pool.states, gpu=studio.device.device.kind == "cuda"))
     metrics.add(Gauges(places))
     metrics.add(PartsSource(parts.known))
     metrics.add(FleetSource(fleet.now, QUEUES), shared=True)

@@ -26,6 +26,10 @@ class JobConfig(BaseModel):
     """How often a job is taken up when its worker died or a service was away; errors of its pictures fail at once."""
     job_lease_seconds: Annotated[float, Field(ge=1, le=600)] = 30.0
     """A worker that was not heard of for so long is taken for dead, and its job goes to another."""
+    worker_metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Port on which a ``facecraft worker`` answers ``/metrics``; 0: on none. Servers answer it on their own port."""
+    worker_metrics_host: str = "127.0.0.1"
+    """Address for that port. Others reach it only where ``FACECRAFT_API_KEY`` is set, which they then must send."""
     delete_on_download: bool = False
     """Delete a result as soon as it was downloaded completely."""
     webhooks_enabled: bool = True

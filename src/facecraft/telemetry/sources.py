@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
-from facecraft.inference.device_memory import DeviceMemory
+from facecraft.inference.device_memory import DeviceMemory, DeviceMemoryReader
 from facecraft.inference.pool.states import LoadState, PoolEventKind, ResourceState
 from facecraft.jobs.job import JobState
 from facecraft.jobs.repository import Depth
@@ -94,6 +94,11 @@ class StudioSource:
             used.add_metric((device.name,), device.used_bytes)
             size.add_metric((device.name,), device.size_bytes)
         yield from (used, size)
+
+
+def studio_source(tally: Tally, states: Callable[[], Mapping[str, ResourceState]], *, gpu: bool) -> StudioSource:
+    """Return the source of one studio; ``gpu`` is whether it uses one."""
+    return StudioSource(tally, states, DeviceMemoryReader() if gpu else lambda: ())
 
 
 @dataclass(frozen=True, slots=True)

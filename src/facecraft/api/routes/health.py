@@ -115,7 +115,8 @@ class FleetStatus(BaseModel):
     revision: str | None
     """Of the tables; null: there is no database yet, or it cannot be read."""
     store: Literal["folder", "s3"]
-    engine: Literal["embedded", "celery"]
+    engine: str
+    """Who runs jobs: ``embedded`` or ``celery``."""
     reachable: bool
     """Whether the database could be read."""
     jobs: dict[JobState, int]
@@ -210,7 +211,7 @@ def _fleet(services: Services) -> FleetStatus:
         database="postgres" if settings.database_file is None else "sqlite",
         revision=None if known is None else known.revision,
         store="folder" if settings.s3_bucket is None else "s3",
-        engine="embedded" if settings.celery_broker_url is None else "celery",
+        engine=services.engine.name,
         reachable=known is not None,
         jobs={} if known is None else dict(known.jobs),
         queues=[]
