@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -16,36 +14,10 @@ import pytest
 from PIL import Image as Pillow
 
 from facecraft.jobs.tasks import PipelineTask
-from facecraft.pipelines.stage import Watch
 from facecraft.studio import Studio
-from facecraft.studio.performing import StudioPerformer
+from services.jobs import COPY, JOBS, held, picture, send, settled, until
 
-JOBS = "/api/v1/jobs"
-COPY = json.dumps({"kind": "pipeline", "name": "copy", "pipeline": {"output": {"formats": ["png", "jpeg"]}}})
-"""A task without a network: the picture as it is, in two formats."""
 PROBLEM = "application/problem+json"
-
-
-def picture(color: tuple[int, int, int] = (200, 30, 30), size: tuple[int, int] = (48, 32)) -> bytes:
-    data = io.BytesIO()
-    Pillow.new("RGB", size, color).save(data, "PNG")
-    return data.getvalue()
-
-
-def send(client: httpx.Client, *files: tuple[str, bytes], **fields: Any) -> httpx.Response:
-    headers = fields.pop("headers", {})
-    named = [(name, (None, value)) for name, value in {"task": COPY, **fields}.items()]  # a form even without a file
-    return client.post(JOBS, files=[*named, *(("files", each) for each in files)], headers=headers)
-
-
-def settled(client: httpx.Client, job: Mapping[str, Any]) -> dict[str, Any]:
-    """Wait for the end of a job and return what is told of it."""
-    for _ in range(600):
-        body: dict[str, Any] = client.get(job["links"]["self"]).json()
-        if body["state"] in ("succeeded", "failed", "cancelled"):
-            return body
-        time.sleep(0.02)
-    raise AssertionError(f"the job did not end: {body}")
 
 
 @pytest.fixture(scope="module")
@@ -53,36 +25,6 @@ def client(open_door: Callable[..., Any]) -> httpx.Client:
     """A server without models."""
     found: httpx.Client = open_door().client
     return found
-
-
-@contextmanager
-def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Watch]]:
-    """Let jobs wait in the middle of their work until the block ends or somebody stops them."""
-    watches: list[Watch] = []
-    released: list[bool] = []
-    work = StudioPerformer.__call__
-
-    def waiting(self: StudioPerformer, *given: Any, watch: Watch, **named: Any) -> Any:
-        watches.append(watch)
-        while not released:
-            watch.cancel.check()
-            time.sleep(0.01)
-        return work(self, *given, watch=watch, **named)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(StudioPerformer, "__call__", waiting)
-        try:
-            yield watches
-        finally:
-            released.append(True)
-
-
-def until(true: Callable[[], object]) -> None:
-    for _ in range(600):
-        if true():
-            return
-        time.sleep(0.02)
-    raise AssertionError("that did not happen")
 
 
 def test_a_job_is_accepted_done_and_fetched(client: httpx.Client) -> None:
@@ -108,9 +50,7 @@ def test_a_job_is_accepted_done_and_fetched(client: httpx.Client) -> None:
     assert client.get(f"/api/v1/download/{body['id']}/jpg").content == fetched.content
 
 
-def test_a_portrait_is_made_as_a_job(
-    open_door: Callable[..., Any], studio: Studio, portrait_jpeg: bytes
-) -> None:
+def test_a_portrait_is_made_as_a_job(open_door: Callable[..., Any], studio: Studio, portrait_jpeg: bytes) -> None:
     client = open_door(studio).client
     options = json.dumps({"width": 120, "height": 160, "formats": "png", "shape": "none"})
     files = [("files", ("me.jpg", portrait_jpeg))]
@@ -234,9 +174,7 @@ def test_a_waiting_job_knows_its_place_and_stops_at_once(
     assert client.post(running["links"]["retry"]).status_code == 409
 
 
-def test_a_full_queue_is_429_and_keeps_nothing(
-    open_door: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_queue_is_429_and_keeps_nothing(open_door: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     door = open_door(max_concurrent_jobs=1, job_queue_limit=1)
     with held(monkeypatch) as watches:
         send(door.client, ("a.png", picture()))

@@ -49,6 +49,7 @@ from facecraft.api.routes import (
     webhooks,
 )
 from facecraft.api.routes import metrics as metrics_routes
+from facecraft.api.stopping import when_told_to_stop
 from facecraft.api.uploads import clean
 from facecraft.api.warmup import Warmup, start
 from facecraft.api.workbench import Workbench
@@ -97,6 +98,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         )
         deliverer = start_deliverer(database, settings)
         feed = EventFeed(opened.jobs.repository)
+        when_told_to_stop(feed.end)
         app.state.services = Services(
             settings, opened, bench, warmup, installs, conditions, parts, fleet, metrics, engine, feed
         )

@@ -90,6 +90,7 @@ class EventFeed:
         self._channels: dict[str, _Channel] = {}
         self._limiter = anyio.CapacityLimiter(READERS)
         self._wanted = asyncio.Event()
+        self._ending = False
         self._task = asyncio.create_task(self._watch(), name="facecraft-event-feed")
 
     @property
@@ -97,11 +98,16 @@ class EventFeed:
         """How many streams are open."""
         return sum(channel.listeners for channel in self._channels.values())
 
-    async def close(self) -> None:
-        """End every stream, and the task."""
+    def end(self) -> None:
+        """End every stream, and those that are opened from now on."""
+        self._ending = True
         for channel in self._channels.values():
             channel.gone = True
             channel.wake()
+
+    async def close(self) -> None:
+        """End every stream, and the task."""
+        self.end()
         self._task.cancel()
         await asyncio.wait([self._task])
 
@@ -147,6 +153,7 @@ class EventFeed:
     @contextmanager
     def _listening(self, job_id: str) -> Iterator[_Channel]:
         channel = self._channels.setdefault(job_id, _Channel(job_id))
+        channel.gone = channel.gone or self._ending
         channel.listeners += 1
         self._wanted.set()
         try:
