@@ -19,8 +19,9 @@ def api_page() -> str:
     parts = [
         (
             "A running server shows this as `/docs` and `/openapi.json`, with its own defaults. Uploads are multipart "
-            "forms. Errors are problem documents, see [errors](errors.md). Where `FACECRAFT_API_KEY` is set, every call but "
-            "`/health`, `/ready` and the documentation needs it as `X-API-Key` or as `Authorization: Bearer`. The examples "
+            "forms. Errors are problem documents, see [errors](errors.md). Where there is a key or a user, every call but "
+            "`/health`, `/ready`, the documentation and those to sign in needs a key or an access token as `X-API-Key` or as "
+            "`Authorization: Bearer`, see [sign in, and make keys](../how-to/sign-in-and-keys.md). The examples "
             "want a picture `me.jpg` (and some a second one, `you.jpg`) and a server started with `facecraft serve`."
         ),
     ]
