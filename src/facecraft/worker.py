@@ -6,11 +6,9 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from facecraft.db.opening import connect_database
 from facecraft.errors import ConfigurationError
 from facecraft.jobs.celery_worker import CeleryWorker
 from facecraft.jobs.tasks import QUEUES
-from facecraft.jobs.workers import Worker, Workers, this_host
 from facecraft.settings import Settings
 from facecraft.studio import Studio
 from facecraft.studio.performing import StudioPerformer
@@ -60,15 +58,6 @@ def _metrics(settings: Settings, studio: Studio) -> Iterator[None]:
     key = None if settings.api_key is None else settings.api_key.get_secret_value()
     with serve_metrics(metrics, settings.worker_metrics_host, settings.worker_metrics_port, key=key):
         yield
-
-
-def alive(settings: Settings) -> tuple[Worker, ...]:
-    """Return the Celery workers of this machine that were heard of lately. Raises ConfigurationError, StorageError."""
-    from facecraft.jobs.repository import utc_now  # noqa: PLC0415 - needs the database packages
-
-    with connect_database(settings.database) as database:
-        found = Workers(database, clock=utc_now).alive()
-    return tuple(each for each in found if each.host == this_host() and each.engine == "celery" and not each.gone)
 
 
 def _adopt_log(settings: Settings) -> None:

@@ -109,6 +109,12 @@ class Workers:
         """Return the workers that were heard of lately, the oldest first. Raises StorageError."""
         return self._found(WORKERS.c.seen_at > self._clock() - SILENT_AFTER)
 
+    def here(self, engine: str) -> tuple[Worker, ...]:
+        """Return the workers of this machine that were heard of lately and run. Raises StorageError."""
+        return tuple(
+            each for each in self.alive() if each.host == this_host() and each.engine == engine and not each.gone
+        )
+
     def gone(self) -> tuple[Worker, ...]:
         """Return the workers whose processes have ended, as far as this machine can know. Raises StorageError."""
         return tuple(worker for worker in self._found(WORKERS.c.host == this_host()) if worker.gone)

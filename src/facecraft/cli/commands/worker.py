@@ -8,6 +8,7 @@ import typer
 
 from facecraft import telemetry
 from facecraft.cli.console import say
+from facecraft.db.opening import connect_database
 from facecraft.errors import RuntimeMissingError
 from facecraft.settings import Settings
 
@@ -43,21 +44,37 @@ def _worker(
     telemetry.configure(
         level="DEBUG" if ctx.obj.debug or settings.debug else settings.log_level, json=settings.log_json
     )
+    if check:
+        _check(settings)
+        return
     try:
-        # Loads the database packages and the studio.
-        from facecraft import worker  # noqa: PLC0415
+        # Loads the studio and Celery.
+        from facecraft.worker import work  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in _PACKAGES:
-            raise
-        raise RuntimeMissingError(
-            "What workers need is not installed.", hint="pip install 'facecraft[server,scale]'", detail=str(error)
-        ) from error
-    if not check:
-        names = [name.strip() for name in queues.split(",") if name.strip()]
-        raise typer.Exit(worker.work(settings, queues=names, places=concurrency))
-    found = worker.alive(settings)
+        raise _missing(error) from error
+    names = [name.strip() for name in queues.split(",") if name.strip()]
+    raise typer.Exit(work(settings, queues=names, places=concurrency))
+
+
+def _check(settings: Settings) -> None:
+    """Say which workers of this machine live, for the health check of a container: it loads no more than that needs."""
+    try:
+        from facecraft.jobs.repository import utc_now  # noqa: PLC0415 - needs the database packages
+        from facecraft.jobs.workers import Workers  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+    with connect_database(settings.database) as database:
+        found = Workers(database, clock=utc_now).here("celery")
     if not found:
         say("No worker of this machine was heard of in the last 30 seconds.", style="red")
         raise typer.Exit(1)
     for each in found:
         say(f"Worker {each.id}: {each.busy} of {each.places} places busy, seen {each.seen_at:%H:%M:%S} UTC.")
+
+
+def _missing(error: ModuleNotFoundError) -> Exception:
+    if error.name is None or error.name.partition(".")[0] not in _PACKAGES:
+        return error
+    return RuntimeMissingError(
+        "What workers need is not installed.", hint="pip install 'facecraft[server,scale]'", detail=str(error)
+    )
