@@ -7,7 +7,7 @@ import logging
 import random
 import string
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import httpx
@@ -102,7 +102,33 @@ def test_jobs_of_the_database_are_counted(open_door: Callable[..., object]) -> N
     assert made.ended
 
 
-def test_scrapes_at_once_count_the_jobs_once(open_door: Callable[..., object]) -> None:
+def test_open_streams_of_events_are_counted(open_door: Callable[..., object]) -> None:
+    from starlette.responses import StreamingResponse
+
+    door, over = open_door(), threading.Event()
+
+    @door.app.get("/stream")
+    def stream() -> StreamingResponse:
+        def lines() -> Iterator[str]:
+            yield "data: 1\n\n"
+            over.wait(20)
+
+        return StreamingResponse(lines(), media_type="text/event-stream")
+
+    with door.client.stream("GET", "/stream") as reply:
+        assert next(reply.iter_text()) == "data: 1\n\n"
+        with httpx.Client(base_url=door.client.base_url) as other:
+            assert value(scrape(other), "facecraft_event_streams_open") == 1
+        over.set()
+    for _ in range(100):
+        found = scrape(door.client)
+        if value(found, "facecraft_event_streams_open") == 0:
+            break
+    assert value(found, "facecraft_event_streams_open") == 0
+    assert not [labels for labels, _ in found["facecraft_http_request_seconds_count"] if labels["route"] == "/stream"]
+
+
+def test_many_may_ask_at_once(open_door: Callable[..., object]) -> None:
     door = open_door()
     replies: list[int] = []
     threads = [

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from facecraft.inference.device_memory import DeviceMemory, DeviceMemoryReader
+from facecraft.inference.device_memory import DeviceMemory
 from facecraft.inference.pool import SessionPool
 from facecraft.jobs.job import JobState
 from facecraft.jobs.repository import Depth
@@ -135,9 +135,3 @@ def test_open_metrics_is_spoken_to_who_asks_for_it() -> None:
     body, media_type = Metrics().text("application/openmetrics-text; version=1.0.0")
     assert media_type.startswith("application/openmetrics-text")
     assert body.endswith(b"# EOF\n")
-
-
-def test_without_a_driver_there_is_no_gpu_to_tell_of() -> None:
-    read_memory = DeviceMemoryReader()
-    assert read_memory() == read_memory()
-    assert all(0 <= device.used_bytes <= device.size_bytes for device in read_memory())
