@@ -14,8 +14,10 @@ from facecraft.studio import Studio
 from facecraft.studio.performing import StudioPerformer
 
 
-def work(settings: Settings, *, queues: Sequence[str], places: int = 1) -> int:
+def work(settings: Settings, *, queues: Sequence[str], places: int = 1, threads: int | None = None) -> int:
     """Run jobs of ``queues``, ``places`` at once, until the process is told to stop; return its exit code.
+
+    ``threads`` is how many of them one network uses on the CPU (None: one for each core).
 
     Raises ConfigurationError without a broker and for an unknown queue, StorageError, RuntimeMissingError,
     ProviderUnavailableError.
@@ -30,7 +32,7 @@ def work(settings: Settings, *, queues: Sequence[str], places: int = 1) -> int:
     if unknown or not queues:
         raise ConfigurationError(f"Unknown queues: {', '.join(unknown)}.", hint=f"Known: {', '.join(QUEUES)}.")
     _adopt_log(settings)
-    with Studio.open(settings) as studio, _metrics(settings, studio):
+    with Studio.open(settings, threads=threads) as studio, _metrics(settings, studio):
         worker = CeleryWorker(
             studio.jobs,
             StudioPerformer(studio),

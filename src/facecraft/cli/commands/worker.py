@@ -21,6 +21,12 @@ Queues = Annotated[
 Concurrency = Annotated[
     int, typer.Option("--concurrency", "-c", min=1, max=256, help="Jobs at the same time. One for each GPU is best.")
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", min=1, help="Threads of one network on the CPU; 1 is best where several workers share the cores."
+    ),
+]
 Check = Annotated[
     bool, typer.Option("--check", help="Start nothing; fail unless a worker of this machine was heard of lately.")
 ]
@@ -34,7 +40,12 @@ def build(name: str) -> typer.Typer:
 
 
 def _worker(
-    ctx: typer.Context, *, queues: Queues = "gpu,celery", concurrency: Concurrency = 1, check: Check = False
+    ctx: typer.Context,
+    *,
+    queues: Queues = "gpu,celery",
+    concurrency: Concurrency = 1,
+    threads: Threads = None,
+    check: Check = False,
 ) -> None:
     """Run jobs of the broker FACECRAFT_CELERY_BROKER_URL until SIGTERM. Every FACECRAFT_* setting applies.
 
@@ -53,7 +64,7 @@ def _worker(
     except ModuleNotFoundError as error:
         raise _missing(error) from error
     names = [name.strip() for name in queues.split(",") if name.strip()]
-    raise typer.Exit(work(settings, queues=names, places=concurrency))
+    raise typer.Exit(work(settings, queues=names, places=concurrency, threads=threads))
 
 
 def _check(settings: Settings) -> None:
