@@ -14,8 +14,6 @@ from pydantic import TypeAdapter
 from facecraft.cli.console import counted, result, say, table
 from facecraft.cli.pictures import configure_log
 from facecraft.db.listing import Listing
-from facecraft.errors import InputBlobNotFoundError
-from facecraft.jobs.blob_rows import Blob
 from facecraft.jobs.job import EVERYBODY, Event, Item, Job, JobState, Owner
 from facecraft.jobs.opening import Jobs
 from facecraft.settings import Settings
@@ -188,24 +186,9 @@ def _delete(ctx: typer.Context, job_id: Id, *, everybody: All = False) -> None:
     with opened(ctx) as jobs:
         owner = _owner(everybody)
         job = jobs.repository.get(owner, job_id)
-        kept = _files(jobs, job)
-        gone = frozenset(jobs.repository.delete(owner, job_id))
-        files = [blob for blob in kept if blob.id in gone]
-        jobs.blobs.erase(files)
+        files = jobs.repository.delete(owner, job_id)
+        jobs.blobs.erase_ids(files)
     say(f"deleted {job.id} with {counted(len(files), 'file')}")
-
-
-def _files(jobs: Jobs, job: Job) -> tuple[Blob, ...]:
-    """Return the files that a job made, and what was uploaded for it alone and is still there."""
-    sent: dict[str, Blob] = {}
-    for item in jobs.repository.items(job.owner, job.id):
-        for given in item.inputs.values():
-            if given.temporary and given.blob_id not in sent:
-                try:
-                    sent[given.blob_id] = jobs.blobs.get(job.owner, given.blob_id)
-                except InputBlobNotFoundError:  # a sweep was faster
-                    continue
-    return (*jobs.blobs.artifacts(job.id), *sent.values())
 
 
 def _owner(everybody: bool) -> Owner:
