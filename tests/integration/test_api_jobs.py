@@ -192,11 +192,11 @@ def test_the_list_has_pages_and_filters(open_door: Callable[..., Any]) -> None:
     made = [settled(client, send(client, (f"{n}.png", picture())).json())["id"] for n in range(3)]
     settled(client, send(client, ("a", b"no"), ("b", b"no")).json())
     page = client.get(JOBS, params={"limit": 2, "name": "copy", "state": ["succeeded", "queued"]}).json()
-    assert [job["id"] for job in page["jobs"]] == [made[2], made[1]]
+    assert [job["id"] for job in page["items"]] == [made[2], made[1]]
     rest = client.get(JOBS, params={"cursor": page["cursor"], "state": "succeeded"}).json()
-    assert ([job["id"] for job in rest["jobs"]], rest["cursor"]) == ([made[0]], None)
-    assert [job["state"] for job in client.get(JOBS, params={"state": "failed"}).json()["jobs"]] == ["failed"]
-    assert client.get(JOBS, params={"name": "portrait"}).json()["jobs"] == []
+    assert ([job["id"] for job in rest["items"]], rest["cursor"]) == ([made[0]], None)
+    assert [job["state"] for job in client.get(JOBS, params={"state": "failed"}).json()["items"]] == ["failed"]
+    assert client.get(JOBS, params={"name": "portrait"}).json()["items"] == []
     for wrong in ({"state": "asleep"}, {"limit": 0}, {"cursor": "x"}):
         assert client.get(JOBS, params=wrong).status_code == 422
 

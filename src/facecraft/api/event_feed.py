@@ -29,6 +29,8 @@ TAIL = 200
 """Events of one job that its listeners share."""
 PAGE = 500
 """Events that are read at once."""
+TROUBLE_SECONDS = 1.0
+"""How long a database that could not be read is left alone."""
 READERS = 4
 """Threads that read for all streams together."""
 
@@ -177,7 +179,7 @@ class EventFeed:
                 await self._look()
             except StorageError as error:
                 log.warning("events of jobs could not be read: %s", error.message, extra={"detail": error.detail})
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(TROUBLE_SECONDS)
 
     async def _look(self) -> None:
         watched = list(self._channels.values())

@@ -136,7 +136,7 @@ class JobReport(JobSummary):
 class JobsPage(BaseModel):
     """A page of jobs, the newest first."""
 
-    jobs: list[JobSummary]
+    items: list[JobSummary]
     cursor: str | None = Field(description="What to send for the next page; null when this page is the last.")
 
 

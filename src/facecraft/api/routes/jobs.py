@@ -125,7 +125,7 @@ def _add_looking(routes: APIRouter) -> None:
         jobs = services.studio.jobs.repository
         states = tuple(state or ())
         page = await _in_thread(lambda: jobs.list(owner, states=states, name=name, cursor=cursor, limit=limit))
-        return JobsPage(jobs=[JobSummary.of(job, request) for job in page.items], cursor=page.cursor)
+        return JobsPage(items=[JobSummary.of(job, request) for job in page.items], cursor=page.cursor)
 
     @routes.get("/{job_id}", name="job", summary="Look at a job")
     async def show(request: Request, job_id: str, services: ServicesOf, owner: OwnerOf) -> JobReport:

@@ -84,7 +84,7 @@ def _submitted(making: Making, form: FileForm) -> Job:
     services = making.services
     options = RestorePresetOptions(upscale=UPSCALE, formats=(OutputFormat.PNG,))
     try:
-        services.studio.hub.restorer(options.restorer)
+        services.studio.hub.restorer()
     except ModelNotInstalledError as error:
         raise services.installs.instead(error) from error
     return submit(services, making.owner, Order(preset_task(options), [form.file]))
