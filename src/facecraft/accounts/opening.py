@@ -14,7 +14,6 @@ from facecraft.errors import RuntimeMissingError
 if TYPE_CHECKING:
     from facecraft.accounts.accounts import Accounts
     from facecraft.db.database import Database
-    from facecraft.galleries.galleries import Galleries
 
 _PACKAGES = ("argon2", "jwt", "sqlalchemy")
 
@@ -28,17 +27,17 @@ class LazyAccounts:
         secret_file: Path,
         *,
         database: Callable[[], Database],
-        galleries: Callable[[], Galleries],
+        erase: Callable[[str], None],
         exists: Callable[[], bool],
     ) -> None:
-        """``exists`` tells whether there is a database without making one; ``galleries`` are deleted with their owner.
+        """``exists`` tells whether there is a database without making one; ``erase`` deletes what an owner has.
 
         Without a secret in ``config`` it is kept in ``secret_file``.
         """
         self._config = config
         self._secret_file = secret_file
         self._database = database
-        self._galleries = galleries
+        self._erase = erase
         self._exists = exists
         self._accounts: Accounts | None = None
         self._lock = Lock()
@@ -67,7 +66,7 @@ class LazyAccounts:
                         detail=str(error),
                     ) from error
                 accounts = Accounts(self._database(), self._config, self._secret)
-                accounts.users.on_deleted.append(self._delete_galleries)
+                accounts.users.on_deleted.append(self._erase)
                 self._accounts = accounts
             return self._accounts
 
@@ -80,9 +79,3 @@ class LazyAccounts:
     def _secret(self) -> str:
         given = self._config.jwt_secret_key
         return kept_secret(self._secret_file) if given is None else given.get_secret_value()
-
-    def _delete_galleries(self, owner: str) -> None:
-        galleries = self._galleries()
-        while found := galleries.browse(owner=owner).items:
-            for gallery in found:
-                galleries.delete(gallery.id, owner=owner)

@@ -93,6 +93,8 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         conditions = Conditions(opened, installs)
         parts, fleet = watch(settings, opened, bench, capacity, metrics)
         database = await anyio.to_thread.run_sync(lambda: opened.database)
+        accounts = accounts_for(settings, opened)
+        gate.open(accounts)
         engine = await anyio.to_thread.run_sync(
             start_engine, opened, capacity, [*chores_of(database), *_chores(opened, gate)]
         )
@@ -102,8 +104,6 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         app.state.services = Services(
             settings, opened, bench, warmup, installs, conditions, parts, fleet, metrics, engine, feed
         )
-        accounts = accounts_for(settings, opened)
-        gate.open(accounts)
         warming = start(bench, warmup)
         try:
             yield

@@ -13,6 +13,16 @@ def accounts_for(settings: Settings, studio: Studio) -> LazyAccounts:
         settings,
         settings.jwt_secret_file,
         database=lambda: studio.database,
-        galleries=lambda: studio.galleries,
+        erase=lambda owner: erase(studio, owner),
         exists=lambda: settings.database_file is None or settings.database_file.exists(),
     )
+
+
+def erase(studio: Studio, owner: str) -> None:
+    """Delete everything that belongs to a user. Raises StorageError, JobStateError while a job goes on running."""
+    from facecraft.jobs.erasure import erase_owner  # noqa: PLC0415 - needs the database packages
+
+    erase_owner(studio.jobs, owner)
+    while found := studio.galleries.browse(owner=owner).items:
+        for gallery in found:
+            studio.galleries.delete(gallery.id, owner=owner)

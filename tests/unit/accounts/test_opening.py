@@ -13,7 +13,6 @@ from facecraft.accounts.records import Scope
 from facecraft.api.access import Gate
 from facecraft.db.database import Database
 from facecraft.errors import StorageError
-from facecraft.galleries.galleries import Galleries
 from facecraft.settings import Settings
 
 SECRET = "5f2c8e1b9a7d4063b1e8c2f7a9d05e34"
@@ -28,7 +27,7 @@ def lazy(tmp_path: Path, database: Database | None, **config: object) -> LazyAcc
         AccountConfig(**config),
         tmp_path / "jwt-secret",
         database=never if database is None else lambda: database,
-        galleries=never if database is None else lambda: Galleries(database),
+        erase=[].append,
         exists=lambda: database is not None,
     )
 
