@@ -174,14 +174,18 @@ check_keys() {
 }
 
 check_memory() {
-    # More pictures at once than fit into the memory: the kernel ends the server, the engine starts it again.
-    local volume big=$out/big.jpg
+    # More pictures at once than fit into the memory: the kernel ends the server, the engine starts it again, and the job
+    # that was waiting or running meanwhile is done all the same.
+    local volume job number big=$out/big.jpg
     volume=$(docker volume create --label "$mark")
     start --publish 127.0.0.1::8000 --memory "${MEMORY:-384m}" --memory-swap "${MEMORY:-384m}" --restart on-failure:5 \
         --volume "$volume:/data" --env FACECRAFT_MAX_CONCURRENT_JOBS=4
     healthy
     enlarged 6600 "$big"
-    local each sent=()
+    local each files=() sent=()
+    for number in 1 2 3 4 5 6 7 8; do files+=(--form "files=@$photo;filename=$number.jpg"); done
+    job=$(curl --silent --form preset=portrait "${files[@]}" "$(address)/api/v1/jobs" | sed -n 's/^{"id":"\([^"]*\)".*/\1/p')
+    [ -n "$job" ] || fail "the job was refused"
     for each in 1 2 3 4 5 6; do
         curl --silent --max-time 120 --output /dev/null --write-out '%{http_code} ' --form "file=@$big" \
             "$(address)/api/v1/cutout" &
@@ -195,6 +199,14 @@ check_memory() {
         --filter event=oom --format x | wc -l) time(s)"
     healthy 120
     is "after the memory ran out" "$(quick "$out/after-memory.png")" 200
+    local began=$SECONDS state=
+    until [[ $state == *'"state":"succeeded","progress":1.0'* ]]; do
+        [ $((SECONDS - began)) -lt 120 ] || fail "the job was lost: $state"
+        sleep 1
+        state=$(curl --silent "$(address)/api/v1/jobs/$job") || true
+    done
+    [[ $state == *'"total":8,"succeeded":8'* ]] || fail "not every picture of the job was made: $state"
+    echo "  the job of 8 pictures is whole: $(grep -o '"attempt":[0-9]*' <<<"$state")"
     rm -f "$big"
 }
 

@@ -26,7 +26,8 @@ cat >"$root/usr/local/bin/postgres-entrypoint" <<'SCRIPT'
 set -eu
 data=/var/lib/postgresql/data
 if [ ! -s "$data/PG_VERSION" ]; then
-    initdb --pgdata "$data" --username "$POSTGRES_USER" --pwfile "$POSTGRES_PASSWORD_FILE" --auth scram-sha-256 >/dev/null
+    initdb --pgdata "$data" --username "$POSTGRES_USER" --pwfile "$POSTGRES_PASSWORD_FILE" --auth scram-sha-256 --encoding UTF8 \
+        --locale C.UTF-8 >/dev/null
     echo 'host all all all scram-sha-256' >>"$data/pg_hba.conf"
     pg_ctl --pgdata "$data" --options "-c listen_addresses='' -k /tmp" --wait start >/dev/null
     PGPASSWORD=$(cat "$POSTGRES_PASSWORD_FILE") createdb --host /tmp --username "$POSTGRES_USER" "$POSTGRES_DB" || true
