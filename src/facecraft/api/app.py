@@ -95,6 +95,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         database = await anyio.to_thread.run_sync(lambda: opened.database)
         accounts = accounts_for(settings, opened)
         gate.open(accounts)
+        await gate.is_closed()  # known from the first request on, and to the OpenAPI document
         engine = await anyio.to_thread.run_sync(
             start_engine, opened, capacity, [*chores_of(database), *_chores(opened, gate)]
         )
