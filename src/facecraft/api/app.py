@@ -230,7 +230,8 @@ def _chores(studio: Studio, gate: Gate) -> tuple[Chore, ...]:
     """Return what there is to do now and then besides what belongs to jobs."""
 
     def galleries() -> None:
-        studio.galleries.sweep()
+        if studio.settings.crops_dir.exists():  # made with the first gallery
+            studio.galleries.sweep()
 
     def sessions() -> None:
         if gate.accounts.opened is not None:  # who never looked at an account has none to look after
