@@ -7,8 +7,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 out=${OUT:-$root/out/compose-test}
 photo=$root/src/facecraft/data/astronaut.jpg
-export FACECRAFT_IMAGE=${1:-djok/facecraft:cpu} FACECRAFT_PUBLISH=127.0.0.1:${PORT:-18765}
-address=http://$FACECRAFT_PUBLISH
+export CPU_IMAGE=${1:-djok/facecraft:cpu} PUBLISH=127.0.0.1:${PORT:-18765}
+address=http://$PUBLISH
 mkdir -p "$out"
 
 compose() { docker compose --project-name facecraft-cpu-test --file "$root/deploy/compose.yaml" --profile cpu "$@"; }

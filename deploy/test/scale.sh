@@ -9,11 +9,11 @@ root=$(cd "$here/../.." && pwd)
 out=${OUT:-$root/out/scale-test}
 count=${COUNT:-24}
 work=$(mktemp -d)
-export FACECRAFT_IMAGE=${1:-djok/facecraft:cpu} FACECRAFT_PUBLISH=127.0.0.1:${PORT:-18766} FACECRAFT_SECRETS=$work/secrets
-address=http://$FACECRAFT_PUBLISH
+export CPU_IMAGE=${1:-djok/facecraft:cpu} PUBLISH=127.0.0.1:${PORT:-18766} SECRETS=$work/secrets
+address=http://$PUBLISH
 mkdir -p "$out"
-"$root/deploy/secrets.sh" "$FACECRAFT_SECRETS" >/dev/null
-key=$(cat "$FACECRAFT_SECRETS/facecraft_api_key")
+"$root/deploy/secrets.sh" "$SECRETS" >/dev/null
+key=$(cat "$SECRETS/facecraft_api_key")
 
 compose() { docker compose --project-name facecraft-scale-test --file "$root/deploy/compose.yaml" --profile scale "$@"; }
 finish() {
@@ -44,7 +44,7 @@ done
 [ "$(curl --silent --output /dev/null --write-out '%{http_code}' "$address/api/v1/jobs")" = 401 ] || fail "no key was needed"
 
 # Long enough to be interrupted: photos of four megapixels.
-docker run --rm --entrypoint python "$FACECRAFT_IMAGE" -c '
+docker run --rm --entrypoint python "$CPU_IMAGE" -c '
 import io, sys
 from PIL import Image
 from facecraft.cli.sample import sample

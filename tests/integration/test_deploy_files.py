@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
 COMPOSE = ROOT / "deploy" / "compose.yaml"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-SECRETS = ROOT / "deploy" / "secrets.sh"
+DRAW = ROOT / "deploy" / "secrets.sh"
 
 
 def program(name: str) -> str:
@@ -173,7 +173,7 @@ def test_only_the_front_is_published_and_only_to_this_machine_unless_told(servic
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert set(published) == {"facecraft-cpu", "facecraft-gpu", "nginx"}
     for name, ports in published.items():
-        assert ports[0].startswith("${FACECRAFT_PUBLISH:-127.0.0.1:8000}:"), name
+        assert ports[0].startswith("${PUBLISH:-127.0.0.1:8000}:"), name
     loaded = yaml.safe_load(COMPOSE.read_text())
     assert loaded["networks"]["inside"] == {"internal": True}
     for name in ("postgres", "redis", "store"):
@@ -189,7 +189,7 @@ def test_only_containers_on_a_gpu_reserve_one(services: dict[str, dict[str, Any]
 def test_secrets_are_drawn_and_kept(tmp_path: Path, services: dict[str, dict[str, Any]]) -> None:
     first, second = tmp_path / "one", tmp_path / "two"
     for folder in (first, second):
-        assert ran("sh", SECRETS, folder).returncode == 0
+        assert ran("sh", DRAW, folder).returncode == 0
     declared = yaml.safe_load(COMPOSE.read_text())["secrets"]
     assert {path.name for path in first.iterdir()} == set(declared)
     assert {name for service in services.values() for name in service.get("secrets", ())} == set(declared)
@@ -198,7 +198,7 @@ def test_secrets_are_drawn_and_kept(tmp_path: Path, services: dict[str, dict[str
         assert len(text) >= 20, name
         assert text != (second / name).read_text(), name
     assert drawn["postgres_password"] in drawn["facecraft_database_url"]
-    assert ran("sh", SECRETS, first).returncode == 0
+    assert ran("sh", DRAW, first).returncode == 0
     assert {path.name: path.read_text() for path in first.iterdir()} == drawn
     assert first.stat().st_mode & 0o077 == 0
 
@@ -206,7 +206,7 @@ def test_secrets_are_drawn_and_kept(tmp_path: Path, services: dict[str, dict[str
 def test_the_settings_take_the_secrets_of_compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from facecraft.settings import Settings
 
-    assert ran("sh", SECRETS, tmp_path).returncode == 0
+    assert ran("sh", DRAW, tmp_path).returncode == 0
     monkeypatch.setenv("FACECRAFT_SECRETS_DIR", str(tmp_path))
     monkeypatch.setenv("FACECRAFT_S3_BUCKET", "facecraft")
     monkeypatch.chdir(tmp_path)
