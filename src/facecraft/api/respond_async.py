@@ -14,7 +14,7 @@ from starlette.responses import Response
 from facecraft.api.job_reports import report_of
 from facecraft.api.making import Making
 from facecraft.api.preferences import ASYNCHRONOUS, Preference, preference_of
-from facecraft.api.submitting import Order, submit
+from facecraft.api.submitting import Order, Queued, submit
 from facecraft.errors import FacecraftError, JobNotFoundError
 from facecraft.jobs.blob_rows import Blob
 from facecraft.jobs.blobs import Blobs
@@ -60,21 +60,20 @@ async def respond_async(making: Making, order: Order, show: Callable[[Finished],
 async def _queued(making: Making, order: Order, show: Callable[[Finished], Response]) -> Response:
     request, services = making.request, making.services
     preference = preference_of(request.headers)
-    job = await anyio.to_thread.run_sync(submit, services, making.owner, order)
+    queued = await anyio.to_thread.run_sync(submit, services, making.owner, order)
     if preference.wait:
         seconds = min(float(preference.wait), services.settings.request_timeout_seconds)
-        if await services.feed.ended(job.id, seconds=seconds):
-            reply = await anyio.to_thread.run_sync(_shown, services.studio.jobs, making.owner, job.id, show)
+        if await services.feed.ended(queued.job.id, seconds=seconds):
+            reply = await anyio.to_thread.run_sync(_shown, services.studio.jobs, making.owner, queued.job.id, show)
             reply.headers[APPLIED] = preference.applied
             return reply
-    return await anyio.to_thread.run_sync(accepted, request, services.studio.jobs, job, preference)
+    return await anyio.to_thread.run_sync(accepted, request, services.studio.jobs, queued, preference)
 
 
-def accepted(request: Request, jobs: Jobs, job: Job, preference: Preference | None = None) -> Response:
-    """Answer 202 with ``job``, as it is now, and where to find it. Blocks."""
-    now = jobs.repository.get(job.owner, job.id)
-    items = jobs.repository.items(job.owner, job.id)
-    report = report_of(request, now, items, jobs.blobs.artifacts(job.id), jobs.repository.position(now))
+def accepted(request: Request, jobs: Jobs, queued: Queued, preference: Preference | None = None) -> Response:
+    """Answer 202 with the job as it was queued, and where to find it. Blocks."""
+    job = queued.job
+    report = report_of(request, job, queued.items, (), jobs.repository.position(job))
     headers = {"Location": report.links.self, "X-Facecraft-Job-Id": job.id}
     if preference is not None:
         headers[APPLIED] = preference.applied

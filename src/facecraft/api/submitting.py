@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -22,8 +21,6 @@ from facecraft.jobs.tasks import PipelineTask, Task
 from facecraft.pipelines.recognition import CompareOptions
 from facecraft.studio.performing import SECOND
 
-UNCLAIMED = timedelta(hours=1)
-"""An upload whose job was never written down is deleted after this."""
 OF_A_JOB = "job:"
 """How a result of an earlier job is named: ``job:<id>/<name>``."""
 UNKNOWN = "application/octet-stream"
@@ -44,13 +41,20 @@ class Order:
     timeout_seconds: float | None = None
 
 
-def submit(services: Services, owner: str | None, order: Order) -> Job:
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A job that was just put into its queue, with its items."""
+
+    job: Job
+    items: tuple[Item, ...]
+
+
+def submit(services: Services, owner: str | None, order: Order) -> Queued:
     """Keep what was sent, put the job into its queue and return it.
 
     A single file that is not a picture is refused at once; among several it is an item that fails. Raises
-    EmptyInputError, UnsupportedFormatError, InvalidOptionError, TooManyFilesError, BusyError,
-    InputBlobNotFoundError, QuotaExceededError, SwapDisabledError, ConsentRequiredError, StorageError. Nothing is
-    kept then.
+    EmptyInputError, UnsupportedFormatError, InvalidOptionError, BusyError, InputBlobNotFoundError,
+    QuotaExceededError, SwapDisabledError, ConsentRequiredError, StorageError. Nothing is kept then.
     """
     _check(services, order)
     jobs = services.studio.jobs
@@ -62,14 +66,19 @@ def submit(services: Services, owner: str | None, order: Order) -> Job:
             Item(index, intake.name(given), {PICTURE: intake.take(given, strict=not several), **with_all})
             for index, given in enumerate(order.pictures)
         )
-        used = [given.blob_id for item in items for given in item.inputs.values()]
-        hold = partial(blob_rows.hold, owner=owner, ids=used)
-        job = jobs.repository.add(NewJob(owner, order.task, items, order.timeout_seconds), also=hold)
+        also = partial(
+            blob_rows.place_and_hold,
+            blobs=intake.staged,
+            earlier=intake.earlier,
+            owner=owner,
+            quota_bytes=services.settings.quota_bytes,
+        )
+        job = jobs.repository.add(NewJob(owner, order.task, items, order.timeout_seconds), also=also)
     except FacecraftError:
-        intake.forget()
+        jobs.blobs.discard(intake.staged)
         raise
     services.engine.wake(job)
-    return job
+    return Queued(job, items)
 
 
 def receive(services: Services, owner: str | None, file: UploadFile, *, life: timedelta | None, strict: bool) -> Blob:
@@ -78,21 +87,26 @@ def receive(services: Services, owner: str | None, file: UploadFile, *, life: ti
     Raises EmptyInputError; with ``strict`` UnsupportedFormatError for what is no picture; QuotaExceededError,
     StorageError.
     """
+    jobs = services.studio.jobs
+    return jobs.blobs.receive(
+        owner,
+        file.file,
+        name=file.filename,
+        media_type=_kind_of(file, strict=strict),
+        expires_at=None if life is None else jobs.repository.clock() + life,
+        quota_bytes=services.settings.quota_bytes,
+    )
+
+
+def _kind_of(file: UploadFile, *, strict: bool) -> str:
+    """Return the media type of ``file``, which is left at its beginning."""
     try:
         file.file.seek(0)
         head = file.file.read(_HEAD)
         file.file.seek(0)
     except OSError as error:
         raise storage_error(error) from error
-    jobs = services.studio.jobs
-    return jobs.blobs.receive(
-        owner,
-        file.file,
-        name=file.filename,
-        media_type=_media_type(head, strict=strict),
-        expires_at=None if life is None else jobs.repository.clock() + life,
-        quota_bytes=services.settings.quota_bytes,
-    )
+    return _media_type(head, strict=strict)
 
 
 def _media_type(head: bytes, *, strict: bool) -> str:
@@ -118,37 +132,36 @@ def _check(services: Services, order: Order) -> None:
 
 
 class _Intake:
-    """Takes in the pictures of one job; those that were uploaded with it can be forgotten again."""
+    """Takes in the pictures of one job. Nobody knows of what was uploaded with it until the job is written down."""
 
     def __init__(self, services: Services, owner: str | None) -> None:
-        self._services = services
+        self._jobs = services.studio.jobs
         self._owner = owner
-        self._earlier: dict[str, Blob] = {}
-        self._received: list[Blob] = []
+        self._found: dict[str, Blob] = {}
+        self.staged: list[Blob] = []
+
+    @property
+    def earlier(self) -> list[str]:
+        """Ids of what was there before."""
+        return [blob.id for blob in self._found.values()]
 
     def take(self, given: Given, *, strict: bool) -> Input:
         if isinstance(given, str):
-            return Input(self._found(given).id, temporary=False)
-        blob = receive(self._services, self._owner, given, life=UNCLAIMED, strict=strict)
-        self._received.append(blob)
-        return Input(blob.id, temporary=True)
+            return Input(self._find(given).id, temporary=False)
+        media_type = _kind_of(given, strict=strict)
+        self.staged.append(self._jobs.blobs.stage(self._owner, given.file, name=given.filename, media_type=media_type))
+        return Input(self.staged[-1].id, temporary=True)
 
     def name(self, given: Given) -> str | None:
-        return blob_rows.clean_name(self._found(given).name if isinstance(given, str) else given.filename)
-
-    def _found(self, reference: str) -> Blob:
-        if reference not in self._earlier:
-            self._earlier[reference] = self._find(reference)
-        return self._earlier[reference]
+        return blob_rows.clean_name(self._find(given).name if isinstance(given, str) else given.filename)
 
     def _find(self, reference: str) -> Blob:
-        jobs = self._services.studio.jobs
-        if not reference.startswith(OF_A_JOB):
-            return jobs.blobs.get(self._owner, reference)
-        job_id, _, name = reference.removeprefix(OF_A_JOB).partition("/")
-        return jobs.blobs.artifact(jobs.repository.get(self._owner, job_id).id, name)
+        if reference not in self._found:
+            self._found[reference] = self._look(reference)
+        return self._found[reference]
 
-    def forget(self) -> None:
-        for blob in self._received:
-            with suppress(FacecraftError):  # it expires soon anyway
-                self._services.studio.jobs.blobs.delete(self._owner, blob.id)
+    def _look(self, reference: str) -> Blob:
+        if not reference.startswith(OF_A_JOB):
+            return self._jobs.blobs.get(self._owner, reference)
+        job_id, _, name = reference.removeprefix(OF_A_JOB).partition("/")
+        return self._jobs.blobs.artifact(self._jobs.repository.get(self._owner, job_id).id, name)

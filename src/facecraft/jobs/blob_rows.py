@@ -99,6 +99,15 @@ def place_within(connection: Connection, blobs: Sequence[Blob], *, owner: str | 
     place(connection, blobs)
 
 
+def place_and_hold(
+    connection: Connection, blobs: Sequence[Blob], earlier: Sequence[str], *, owner: str | None, quota_bytes: int | None
+) -> None:
+    """Write the rows of the uploads of a job, and keep the ``earlier`` ones that it needs. Raises as both do alone."""
+    place_within(connection, blobs, owner=owner, quota_bytes=quota_bytes)
+    if earlier:
+        hold(connection, owner, earlier)
+
+
 def expire(connection: Connection, ids: Sequence[str], at: datetime | None = None) -> None:
     """Let blobs expire ``at`` a moment, by default at once; the next sweep deletes them then."""
     moment = at or present() - SWEPT_AFTER

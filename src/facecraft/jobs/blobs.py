@@ -72,6 +72,14 @@ class Blobs:
             rows.place(connection, [blob])
         return blob
 
+    def stage(self, owner: str | None, source: bytes | BinaryIO, *, name: str | None, media_type: str) -> Blob:
+        """Store the bytes of an upload that a job needs, and return the blob, of which nobody knows yet.
+
+        As with :meth:`save` the caller writes its row, in the transaction that makes the job. Raises StorageError.
+        """
+        clean = rows.clean_name(name)
+        return self._write(owner, source, None, None, name=clean, media_type=media_type, expires_at=None)
+
     def save(
         self,
         owner: str | None,

@@ -87,7 +87,7 @@ def _submitted(making: Making, form: FileForm) -> Job:
         services.studio.hub.restorer()
     except ModelNotInstalledError as error:
         raise services.installs.instead(error) from error
-    return submit(services, making.owner, Order(preset_task(options), [form.file]))
+    return submit(services, making.owner, Order(preset_task(options), [form.file])).job
 
 
 def _add_results(routes: APIRouter) -> None:
