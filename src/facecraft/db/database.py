@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Self
 
@@ -33,6 +34,7 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._turn: AbstractContextManager[object] = threading.Lock() if self.is_sqlite else nullcontext()
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 10) -> Self:
@@ -73,9 +75,11 @@ class Database:
         """Open a write transaction: kept whole when the block ends, undone whole when it raises.
 
         On SQLite the write lock is taken at the start, so that a transaction which reads before it writes is never
-        refused half-way. Raises StorageError and its kin, for the statements of the block too.
+        refused half-way. Threads of this process take turns before they ask for it: SQLite lets who finds it taken
+        sleep, up to a tenth of a second at a time. Raises StorageError and its kin, for the statements of the block too.
         """
         with (
+            self._turn,
             translated(),
             self.engine.connect() as plain,
             plain.execution_options(facecraft_write=True) as connection,
