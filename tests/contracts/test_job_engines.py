@@ -68,13 +68,13 @@ def test_a_picture_becomes_its_artifacts(fleet: Fleet) -> None:
 
 
 def test_the_events_tell_the_whole_story(fleet: Fleet) -> None:
-    job = fleet.wait(fleet.submit(b"picture"))
+    job = fleet.wait(fleet.submit(*[b"picture"] * 4))
     events = fleet.jobs.repository.events(job.id)
     types = [event.type for event in events]
     assert [event.number for event in events] == list(range(1, len(events) + 1))
     assert types[:2] == ["queued", "running"]
     assert types[-2:] == ["item", "succeeded"]
-    assert set(types[2:-2]) == {"progress"}
+    assert set(types[2:-1]) == {"progress", "item"}
     assert {event.data["stage"] for event in events if event.type == "progress"} <= {
         "decode", "stage-0", "stage-1", "stage-2",
     }  # fmt: skip

@@ -21,7 +21,9 @@ _SAVING = 0.04
 _REACH = 1.5
 """How far time alone carries towards the next mark: after the expected time 1 - exp(-1.5) = 78 % of the way."""
 
-STAGE_SECONDS = 0.1
+QUIET_SECONDS = 0.5
+"""Work that is over by then tells nothing but its end: writing would cost more than anybody learns."""
+STAGE_SECONDS = 0.2
 """Shortest time between two reports when the stage has changed."""
 REPORT_SECONDS = 0.5
 """Shortest time between two reports of one stage."""
@@ -61,17 +63,15 @@ class Tracker:
         pace: Pace,
         *,
         fraction: float = 0.0,
-        changed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``fraction`` is what was told of the job before; ``changed`` is called when a new stage begins."""
+        """``fraction`` is what was told of the job before."""
         self._name = task.name
         self._reads = isinstance(task, PipelineTask)  # its stages are told; other work is one stage
         self._first = "decode" if self._reads else task.name
         self._marks = marks_of(task)
         self._total = max(1, total)
         self._pace = pace
-        self._changed = changed
         self._clock = clock
         self._lock = threading.Lock()
         self._base = 0.0  # where the item under way began, as a fraction of the job
@@ -94,13 +94,10 @@ class Tracker:
         with self._lock:
             now = self._clock()
             fraction = _of_item(min(max(event.fraction, 0.0), 1.0))
-            is_new = event.stage != self._stage
-            if is_new:
+            if event.stage != self._stage:
                 self._learn(now)
                 self._stage, self._stage_began, self._stage_from = event.stage, now, fraction
             self._anchor, self._anchored = max(self._anchor, fraction), now
-        if is_new:
-            self._changed()
 
     def end(self, done: int) -> float:
         """Hear that an item has ended, ``done`` of them now; return the fraction of the job."""
@@ -115,9 +112,9 @@ class Tracker:
         """Return the fraction and the stage when it is time to tell them; None otherwise."""
         with self._lock:
             now = self._clock()
-            if self._stage is None:
-                return None
             gap, age = now - self._told_at, now - self._born
+            if self._stage is None or age < QUIET_SECONDS:
+                return None
             fraction = max(self._told, self._estimate(now))
             is_new = self._stage != self._told_stage and gap >= max(STAGE_SECONDS, age / 600)
             has_moved = fraction - self._told >= _SMALLEST_STEP and gap >= max(REPORT_SECONDS, age / 120)

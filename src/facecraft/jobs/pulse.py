@@ -104,7 +104,6 @@ class Pulse:
         self._worker = worker
         self._holds: dict[str, Hold] = {}
         self._lock = threading.Lock()
-        self._news = threading.Event()
         self._closing = threading.Event()
         self._renewed = self._looked = self._beaten = time.monotonic()
         self._in_trouble = False
@@ -124,10 +123,6 @@ class Pulse:
         """Write down that the worker is there, and begin. Raises StorageError."""
         self._worker = self._workers.seen(self._worker)
         self._thread.start()
-
-    def wake(self) -> None:
-        """Look at the jobs now: one of them has something to tell."""
-        self._news.set()
 
     @contextmanager
     def hold(self, lease: Lease, tracker: Tracker, *, seconds: float) -> Iterator[Hold]:
@@ -157,7 +152,6 @@ class Pulse:
     def close(self) -> None:
         """Stop, and take the worker out of the list."""
         self._closing.set()
-        self._news.set()
         if self._thread.is_alive():
             self._thread.join(timeout=20)
         try:
@@ -171,9 +165,7 @@ class Pulse:
 
     def _beat(self) -> None:
         while not self._closing.is_set():
-            # Nothing to keep: a heartbeat now and then.
-            self._news.wait(TICK_SECONDS if self._holds else LOOK_SECONDS)
-            self._news.clear()
+            self._closing.wait(TICK_SECONDS)
             for step in (self._keep, self._look, self._tell, self._say):
                 try:
                     step()

@@ -57,7 +57,7 @@ class JobRunner:
         """Do the job of ``lease`` and write down how it ended. Raises nothing."""
         job = lease.job
         seconds = min(self.timeout_seconds, job.timeout_seconds or self.timeout_seconds)
-        tracker = Tracker(job.task, job.total, self.pace, fraction=job.fraction, changed=self.pulse.wake)
+        tracker = Tracker(job.task, job.total, self.pace, fraction=job.fraction)
         start = time.perf_counter()
         with working_on(job.id), self.pulse.hold(lease, tracker, seconds=seconds) as hold:
             try:

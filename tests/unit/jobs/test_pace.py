@@ -104,15 +104,15 @@ def test_a_fraction_never_falls_whatever_is_told(clock: Clock) -> None:
 
 
 def test_a_new_stage_is_told_at_once_and_one_stage_twice_a_second(clock: Clock) -> None:
-    heard: list[bool] = []
-    tracker = Tracker(CUTOUT, 1, Pace(), clock=clock, changed=lambda: heard.append(True))
+    tracker = Tracker(CUTOUT, 1, Pace(), clock=clock)
     tracker.begin(0)
     tracker(ProgressEvent("detect", 0.0))
-    clock.now += 0.11
+    assert told_over(tracker, clock, 2)
+    tracker(ProgressEvent("cutout", 0.2))
+    clock.now += 0.21
     due = tracker.due()
     assert due is not None
-    assert due[1] == "detect"
-    assert heard
+    assert due[1] == "cutout"
     assert len(told_over(tracker, clock, 3)) <= 6
 
 
@@ -130,6 +130,15 @@ def test_a_long_job_tells_a_bounded_number_of_times(clock: Clock) -> None:
         steady(ProgressEvent("embeddings", number / 3600))
         told_over(steady, clock, 1, step=0.5)
     assert steady.due() is None
+
+
+def test_quick_work_tells_nothing_but_its_end(clock: Clock) -> None:
+    tracker = Tracker(CUTOUT, 1, Pace(), clock=clock)
+    tracker.begin(0)
+    for stage in ("detect", "cutout", "background"):
+        tracker(ProgressEvent(stage, 0.5))
+        assert told_over(tracker, clock, 0.1, step=0.05) == []
+    assert tracker.end(1) == 1.0
 
 
 def test_work_without_stages_moves_too(clock: Clock) -> None:
