@@ -226,7 +226,8 @@ check_volume() {
 }
 
 all="contents portrait no_network stop read_only keys memory volume"
-for name in ${*:-$all}; do
+[ $# -gt 0 ] || set -- $all
+for name; do
     echo "$name"
     container=
     "check_$name"
