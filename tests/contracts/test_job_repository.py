@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -339,6 +340,41 @@ def test_deleting_and_forgetting(database: Database, jobs: JobRepository, leases
     assert made in jobs.sweep()
     with pytest.raises(JobNotFoundError):
         jobs.get(None, done.id)
+
+
+def test_a_job_that_is_deleted_before_it_ran_lets_go_what_it_shared(
+    database: Database, jobs: JobRepository, clock: Clock
+) -> None:
+    shared = blob(database, clock)
+    item = Item(0, "0.jpg", {"picture": Input(shared, temporary=False)})
+    job = jobs.add(NewJob(None, new(database, clock).task, (item,)))
+    assert expiry_of(database, item) is None
+    assert jobs.delete(None, job.id) == ()
+    assert expiry_of(database, item) == clock() + HOUR
+
+
+class Interrupted(Database):
+    """A database in which something else happens just before the next transaction that writes."""
+
+    first: Callable[[], object] | None = None
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        first, self.first = self.first, None
+        if first is not None:
+            first()
+        with super().write() as connection:
+            yield connection
+
+
+def test_what_is_tried_again_while_it_is_forgotten_stays(database: Database, jobs: JobRepository, clock: Clock) -> None:
+    job = jobs.add(new(database, clock))
+    jobs.cancel(None, job.id)
+    clock.turn(3601)
+    interrupted = Interrupted(database.engine)
+    interrupted.first = lambda: jobs.retry(None, job.id)
+    assert JobRepository(interrupted, retention=HOUR, clock=clock).sweep() == ()
+    assert jobs.get(None, job.id).state is JobState.QUEUED
 
 
 def test_lists_go_from_new_to_old_and_can_be_filtered(

@@ -223,22 +223,20 @@ class JobRepository:
             job = _own(connection, owner, job_id, lock=True)
             if job.state is JobState.RUNNING:
                 raise JobStateError("A running job cannot be deleted.", hint="Cancel it first.")
-            return _forget(connection, job.id, now)
+            return _forget(connection, job.id, now, self.expiry(now))
 
     def sweep(self, *, limit: int = 200) -> tuple[str, ...]:
         """Forget jobs whose time is over, ``limit`` of them at most; return the blobs to delete. Never a running one."""
         now = self.clock()
-        query = (
-            sa.select(JOBS.c.id)
-            .where(JOBS.c.expires_at < now, JOBS.c.state.in_([state.value for state in ENDED]))
-            .limit(limit)
-        )
+        over = sa.select(JOBS.c.id).where(JOBS.c.expires_at < now, JOBS.c.state.in_([state.value for state in ENDED]))
         with self.database.read() as connection:
-            due = connection.execute(query).scalars().all()
+            due = connection.execute(over.limit(limit)).scalars().all()
         blobs: list[str] = []
         for job_id in due:
             with self.database.write() as connection:
-                blobs += _forget(connection, job_id, now)
+                # Somebody may have tried it again since it was listed.
+                if connection.execute(over.where(JOBS.c.id == job_id).with_for_update()).first() is not None:
+                    blobs += _forget(connection, job_id, now, self.expiry(now))
         return tuple(blobs)
 
     def depths(self) -> tuple[Depth, ...]:
@@ -304,13 +302,13 @@ def _undone(connection: Connection, job_id: str) -> tuple[Item, ...]:
     return tuple(item for item in rows.items_of(connection, job_id) if item.state is not JobState.SUCCEEDED)
 
 
-def _forget(connection: Connection, job_id: str, now: datetime) -> tuple[str, ...]:
-    """Delete the rows of a job; its blobs expire now, and lose it."""
-    rows.expire_inputs(connection, rows.items_of(connection, job_id), now)
+def _forget(connection: Connection, job_id: str, now: datetime, expiry: datetime | None) -> tuple[str, ...]:
+    """Delete the rows of a job; its blobs expire now, and lose it. Uploads that it shared expire at ``expiry``."""
+    items = rows.items_of(connection, job_id)
+    rows.expire_inputs(connection, items, now)
+    rows.release_inputs(connection, items, expiry)
     connection.execute(BLOBS.update().where(BLOBS.c.job_id == job_id).values(expires_at=now))
     made = connection.execute(sa.select(BLOBS.c.id).where(BLOBS.c.job_id == job_id)).scalars().all()
-    sent = [
-        given.blob_id for item in rows.items_of(connection, job_id) for given in item.inputs.values() if given.temporary
-    ]
+    sent = [given.blob_id for item in items for given in item.inputs.values() if given.temporary]
     connection.execute(JOBS.delete().where(JOBS.c.id == job_id))
     return (*made, *sent)
