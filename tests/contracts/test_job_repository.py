@@ -292,6 +292,20 @@ def test_cancelling(
     assert ended == [(waits.id, JobState.CANCELLED), (runs.id, JobState.CANCELLED)]
 
 
+def test_what_somebody_wants_to_stop_is_not_given_back(
+    database: Database, jobs: JobRepository, leases: Leases, clock: Clock, ended: list[tuple[str, JobState]]
+) -> None:
+    job = jobs.add(new(database, clock))
+    lease = leases.claim([GPU], WORKER)
+    assert lease is not None
+    jobs.cancel(None, job.id)
+    leases.give_back(lease, seconds=300, counts=True)
+    assert jobs.get(None, job.id).state is JobState.CANCELLED
+    assert ended == [(job.id, JobState.CANCELLED)]
+    with pytest.raises(LeaseLostError):
+        leases.give_back(lease)
+
+
 def test_trying_again_does_only_what_is_left(
     database: Database, jobs: JobRepository, leases: Leases, clock: Clock
 ) -> None:

@@ -147,12 +147,14 @@ class Leases:
     def give_back(self, lease: Lease, *, seconds: float = 0.0, counts: bool = False) -> None:
         """Put the job into the queue again, due in ``seconds``; the attempt is forgotten unless it ``counts``.
 
-        Raises LeaseLostError.
+        A job that somebody asked to stop is cancelled instead. Raises LeaseLostError.
         """
         now = self._clock()
         with self._database.write() as connection:
-            self._check(connection, lease)
-            self._requeue(connection, lease.job.id, now, now + timedelta(seconds=seconds), counts=counts)
+            if self._check(connection, lease) is not None:
+                self._jobs.end(connection, lease.job.id, JobState.CANCELLED, Failure.of(CancelledError()), now)
+            else:
+                self._requeue(connection, lease.job.id, now, now + timedelta(seconds=seconds), counts=counts)
 
     def may_try_again(self, lease: Lease) -> bool:
         """Whether the job may be taken up once more."""
@@ -242,9 +244,13 @@ class Leases:
             raise LeaseLostError
 
     @staticmethod
-    def _check(connection: Connection, lease: Lease) -> None:
-        if connection.execute(sa.select(JOBS.c.id).where(*_held(lease)).with_for_update()).first() is None:
+    def _check(connection: Connection, lease: Lease) -> datetime | None:
+        """Hold the job's row, and return since when somebody wants it to stop. Raises LeaseLostError."""
+        row = connection.execute(sa.select(JOBS.c.cancel_at).where(*_held(lease)).with_for_update()).one_or_none()
+        if row is None:
             raise LeaseLostError
+        moment: datetime | None = row.cancel_at
+        return moment
 
     @staticmethod
     def _requeue(connection: Connection, job_id: str, now: datetime, due: datetime, *, counts: bool) -> None:
