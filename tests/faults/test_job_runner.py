@@ -255,6 +255,34 @@ def test_an_answer_that_got_lost_does_not_finish_an_item_twice(jobs: Jobs, pulse
     assert len(jobs.blobs.artifacts(job.id)) == 2
 
 
+class Refusing(Leases):
+    """Leases over a database that never takes the end of an item, and everything else."""
+
+    def finish_item(
+        self,
+        lease: Lease,  # noqa: ARG002 - the signature of the method
+        item: Item,  # noqa: ARG002
+        failure: Failure | None,  # noqa: ARG002
+        *,
+        fraction: float,  # noqa: ARG002
+        also: Also = nothing,  # noqa: ARG002
+    ) -> None:
+        raise StorageError("This cannot be written.")
+
+
+def test_what_can_never_be_written_does_not_keep_a_worker_for_ever(jobs: Jobs, pulse: Pulse) -> None:
+    submit(jobs)
+    leases = Refusing(jobs.repository, seconds=1, max_attempts=1)
+    lease = taken(jobs, pulse)
+    runner = JobRunner(leases, jobs.blobs, FakePerformer(), pulse, timeout_seconds=30)
+    thread = threading.Thread(target=runner.run, args=(lease,), daemon=True)
+    thread.start()
+    thread.join(15)
+    assert not thread.is_alive()
+    found = jobs.repository.get(None, lease.job.id)
+    assert (found.state, found.failure and found.failure.message) == (JobState.FAILED, "This cannot be written.")
+
+
 def test_a_stopping_process_gives_its_job_back_uncounted(jobs: Jobs, pulse: Pulse) -> None:
     job = submit(jobs)
     runner = JobRunner(jobs.leases, jobs.blobs, FakePerformer(seconds=20), pulse, timeout_seconds=30)

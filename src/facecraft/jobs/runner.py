@@ -200,12 +200,13 @@ class JobRunner:
         self._write(hold, write, written)
 
     def _write(self, hold: Hold, write: Callable[[], None], written: Callable[[], bool] = lambda: False) -> None:
-        """Write to the database; while it is away, again as long as the lease lasts.
+        """Write to the database; while it is away, again for as long as a lease lasts.
 
-        A connection that breaks during a commit leaves open whether that was done: ``written`` finds out. The end of
-        a job needs no such question, because the lease ends with it.
+        No longer than that even when the lease itself can be renewed: then the database refuses this very write, and
+        goes on to. A connection that breaks during a commit leaves open whether that was done: ``written`` finds out.
+        The end of a job needs no such question, because the lease ends with it. Raises StorageError.
         """
-        tries = 0
+        tries, until = 0, time.monotonic() + self.leases.seconds
         while True:
             try:
                 with hold.writing:
@@ -215,7 +216,7 @@ class JobRunner:
                     return
             except StorageError:
                 hold.look()
-                if hold.why is Stop.LOST:
+                if hold.why is Stop.LOST or time.monotonic() > until:
                     raise
             tries += 1
             time.sleep(_WRITE_AGAIN_SECONDS)
