@@ -127,7 +127,8 @@ class EventFeed:
                 if events:
                     number = events[-1].number
                     yield events
-                    if events[-1].type in ENDED and number >= channel.count and len(events) < PAGE:
+                    ended = events[-1].type in ENDED and number >= channel.count
+                    if ended and (len(events) < PAGE or not await self._more(job_id, number)):
                         return
                 elif channel.gone:
                     return
@@ -151,6 +152,10 @@ class EventFeed:
                 known = await self._read(lambda: self._jobs.events(channel.job_id, after=number, limit=PAGE))
                 channel.extend(known)
             return known
+
+    async def _more(self, job_id: str, number: int) -> bool:
+        """Whether anything happened after ``number``: a full page does not say whether it is the last."""
+        return bool(await self._read(lambda: self._jobs.events(job_id, after=number, limit=1)))
 
     @contextmanager
     def _listening(self, job_id: str) -> Iterator[_Channel]:

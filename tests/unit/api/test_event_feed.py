@@ -17,6 +17,7 @@ from facecraft.api.event_feed import PAGE, TAIL, EventFeed
 from facecraft.api.stopping import when_told_to_stop
 from facecraft.db.database import Database
 from facecraft.errors import StorageError
+from facecraft.jobs import rows
 from facecraft.jobs.job import Event, Item, Job, JobState, NewJob
 from facecraft.jobs.leases import Leases
 from facecraft.jobs.repository import JobRepository
@@ -70,6 +71,23 @@ def run(jobs: JobRepository, work: Callable[[EventFeed], Coroutine[Any, Any, Any
 
 async def heard(feed: EventFeed, job: Job, after: int = 0) -> list[int]:
     return [event.number async for events in feed.follow(job.id, after=after) for event in events]
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_story_that_fills_its_page_ends_too(jobs: Counting, more: int) -> None:
+    job = add(jobs)
+    leases = Leases(jobs)
+    lease = leases.claim([GPU], WORKER)
+    assert lease is not None
+    with jobs.database.write() as connection:
+        for number in range(3, PAGE + more):
+            rows.change(connection, job.id, {"fraction": number / PAGE}, "progress", jobs.clock())
+    leases.finish(lease, JobState.SUCCEEDED)
+
+    async def work(feed: EventFeed) -> list[int]:
+        return await heard(feed, job)
+
+    assert run(jobs, work) == list(range(1, PAGE + more + 1))
 
 
 def test_many_who_come_at_once_share_one_reading(jobs: Counting) -> None:
