@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from facecraft.db.database import Database
 from facecraft.db.opening import open_database
+from facecraft.db.tables import JOBS
 from facecraft.errors import DeviceMemoryError, InferenceError, LeaseLostError, StorageError
 from facecraft.jobs.config import JobConfig
 from facecraft.jobs.job import PICTURE, Failure, Input, Item, Job, JobState, Lease, NewJob
@@ -253,6 +255,23 @@ def test_an_answer_that_got_lost_does_not_finish_an_item_twice(jobs: Jobs, pulse
     ended = jobs.repository.get(None, job.id)
     assert (ended.state, ended.succeeded, leases.calls) == (JobState.SUCCEEDED, 1, 1)
     assert len(jobs.blobs.artifacts(job.id)) == 2
+
+
+def test_a_job_of_another_version_fails_and_hides_no_other(
+    jobs: Jobs, database: Database, run: Callable[[Performer], Job]
+) -> None:
+    strange, other = submit(jobs), submit(jobs)
+    with database.write() as connection:
+        mine = JOBS.c.id == strange.id
+        request = connection.execute(sa.select(JOBS.c.request).where(mine)).scalar_one()
+        request["task"]["kind"] = "hologram"
+        connection.execute(JOBS.update().where(mine).values(request=request))
+    assert {job.id for job in jobs.repository.list(None).items} == {strange.id, other.id}
+    failed = run(FakePerformer())
+    assert (failed.id, failed.name, failed.state) == (strange.id, "cutout", JobState.FAILED)
+    assert failed.failure is not None
+    assert failed.failure.code == "task_unknown"
+    assert run(FakePerformer()).state is JobState.SUCCEEDED
 
 
 class Refusing(Leases):

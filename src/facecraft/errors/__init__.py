@@ -20,7 +20,7 @@ for the person, a ``hint`` that names the next step, and a ``detail`` for the lo
     │   └── GalleryNotFoundError · PersonNotFoundError · EnrolledFaceNotFoundError · EmbeddingMismatchError
     ├── JobError              work that outlives a request
     │   ├── JobNotFoundError · JobStateError · JobAbandonedError · LeaseLostError · ArtifactNotFoundError
-    │   ├── InputBlobNotFoundError · QuotaExceededError
+    │   ├── InputBlobNotFoundError · QuotaExceededError · TaskUnknownError
     │   └── BusyError · CancelledError · DeadlineError
     ├── WebhookError          addresses that are told when jobs end
     │   ├── WebhookNotFoundError · DeliveryNotFoundError · WebhookDisabledError
@@ -126,6 +126,7 @@ from facecraft.errors.work import (
     PersonNotFoundError,
     PipelineError,
     QuotaExceededError,
+    TaskUnknownError,
     TooManyWebhooksError,
     WebhookDisabledError,
     WebhookError,
@@ -203,6 +204,7 @@ __all__ = [
     "StorageError",
     "StorageFullError",
     "SwapDisabledError",
+    "TaskUnknownError",
     "TokenInvalidError",
     "TooManyFilesError",
     "TooManyWebhooksError",

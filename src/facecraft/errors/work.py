@@ -56,6 +56,14 @@ class JobAbandonedError(
     """The worker of the job died again and again."""
 
 
+class TaskUnknownError(
+    JobError,
+    code="task_unknown",
+    hint="Send the work again, or retry the job with the version of Facecraft that it was sent to.",
+):
+    """The job was sent to another version of Facecraft, and this one does not know what it is to do."""
+
+
 class LeaseLostError(JobError, code="lease_lost"):
     """Another worker has taken over the job."""
 

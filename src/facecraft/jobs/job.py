@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Self, TypeAlias
 
 from facecraft.errors import FacecraftError
-from facecraft.jobs.tasks import Task
+from facecraft.jobs.tasks import Task, UnknownTask
 
 PICTURE = "picture"
 """The role of the picture that an item is about."""
@@ -106,7 +106,7 @@ class Job:
     """What is done, in the words of the API: portrait, cutout, embeddings …"""
     queue: str
     state: JobState
-    task: Task
+    task: Task | UnknownTask
     timeout_seconds: float | None
     fraction: float
     """How much of it is done, 0..1."""

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from itertools import accumulate
 
-from facecraft.jobs.tasks import FacesTask, PipelineTask
+from facecraft.jobs.tasks import PipelineTask, Task, UnknownTask
 from facecraft.progress import ProgressEvent
 
 _UNKNOWN_SECONDS = 3.0
@@ -58,7 +58,7 @@ class Tracker:
 
     def __init__(
         self,
-        task: PipelineTask | FacesTask,
+        task: Task | UnknownTask,
         total: int,
         pace: Pace,
         *,
@@ -137,7 +137,7 @@ class Tracker:
         return self._base + (self._anchor + left * way) / self._total
 
 
-def marks_of(task: PipelineTask | FacesTask) -> tuple[float, ...]:
+def marks_of(task: Task | UnknownTask) -> tuple[float, ...]:
     """Return the fractions of one item at which the stages of ``task`` end, rising; the last is 1."""
     weights = [step.definition.weight for step in task.pipeline.steps] if isinstance(task, PipelineTask) else []
     total = sum(weights) or 1.0

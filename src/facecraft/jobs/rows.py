@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 from sqlalchemy.engine import Connection, Row
 
 from facecraft.db.tables import BLOBS, JOB_EVENTS, JOB_ITEMS, JOBS
 from facecraft.jobs.job import EVERYBODY, PICTURE, Event, Failure, Input, Item, Job, JobState, NewJob, Owner
-from facecraft.jobs.tasks import TASK
+from facecraft.jobs.tasks import TASK, FacesTask, PipelineTask, UnknownTask
 
 AnyRow = Row[Any]
 
@@ -25,7 +26,7 @@ def job_of(row: AnyRow) -> Job:
         name=row.name,
         queue=row.queue,
         state=JobState(row.state),
-        task=TASK.validate_python(row.request["task"]),
+        task=_task_of(row),
         timeout_seconds=row.request["timeout_seconds"],
         fraction=row.fraction,
         stage=row.stage,
@@ -43,6 +44,14 @@ def job_of(row: AnyRow) -> Job:
         expires_at=row.expires_at,
         cancel_at=row.cancel_at,
     )
+
+
+def _task_of(row: AnyRow) -> PipelineTask | FacesTask | UnknownTask:
+    """Read what a job does. One that cannot be read must hide no others, and stop no worker."""
+    try:
+        return TASK.validate_python(row.request["task"])
+    except ValidationError:
+        return UnknownTask(name=row.name, queue=row.queue)
 
 
 def item_of(row: AnyRow) -> Item:

@@ -17,6 +17,7 @@ from facecraft.errors import (
     LeaseLostError,
     ModelInstallingError,
     StorageError,
+    TaskUnknownError,
 )
 from facecraft.jobs import blob_rows
 from facecraft.jobs.blob_rows import Blob
@@ -27,6 +28,7 @@ from facecraft.jobs.leases import Leases
 from facecraft.jobs.pace import Pace, Tracker
 from facecraft.jobs.performing import Performer, Product, artifact_name
 from facecraft.jobs.pulse import Hold, Pulse, Stop
+from facecraft.jobs.tasks import UnknownTask
 from facecraft.pipelines.stage import Watch
 
 log = logging.getLogger("facecraft.jobs")
@@ -133,13 +135,11 @@ class JobRunner:
 
     def _item(self, lease: Lease, hold: Hold, item: Item, done: int) -> Failure | None:
         """Do one item and write it down; return why it failed. Raises what ends or postpones the whole job."""
-        job = lease.job
         hold.tracker.begin(done)
         saved: list[Blob] = []
         failure: Failure | None = None
         try:
-            pictures = {role: self._read(job.owner, given.blob_id) for role, given in item.inputs.items()}
-            products = self.performer(job.task, pictures, name=item.name, watch=Watch(hold.tracker, hold))
+            products = self._products(hold, item)
             hold.check()  # nothing is kept of what nobody wants
             saved.extend(self._save(lease, item, product) for product in products)
         except (CancelledError, LeaseLostError):
@@ -167,6 +167,13 @@ class JobRunner:
             self.blobs.discard(saved)
             raise
         return failure
+
+    def _products(self, hold: Hold, item: Item) -> tuple[Product, ...]:
+        job = hold.lease.job
+        if isinstance(job.task, UnknownTask):
+            raise TaskUnknownError
+        pictures = {role: self._read(job.owner, given.blob_id) for role, given in item.inputs.items()}
+        return self.performer(job.task, pictures, name=item.name, watch=Watch(hold.tracker, hold))
 
     def _read(self, owner: str | None, blob_id: str) -> bytes:
         return self.blobs.read(self.blobs.get(owner, blob_id))

@@ -71,5 +71,16 @@ class FacesTask(BaseModel):
 Task: TypeAlias = Annotated[PipelineTask | FacesTask, Field(discriminator="kind")]
 """What a job does."""
 
+
+class UnknownTask(BaseModel):
+    """What a job was sent to do, when another version of Facecraft wrote it down and this one cannot read it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["unknown"] = "unknown"
+    name: str
+    queue: str
+
+
 TASK: TypeAdapter[PipelineTask | FacesTask] = TypeAdapter(Task)
 """Reads and writes the stored form of a task."""
