@@ -34,6 +34,14 @@ import httpx
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))  # for `services`: starters of real parts
 
 from facecraft.cli.sample import sample
+from facecraft.db.opening import open_database
+from facecraft.jobs.celery import CeleryEngine
+from facecraft.jobs.config import JobConfig
+from facecraft.jobs.job import PICTURE, Input, Item, JobState, NewJob
+from facecraft.jobs.opening import Jobs, open_jobs
+from facecraft.jobs.tasks import PipelineTask
+from facecraft.pipelines.presets import PortraitOptions
+from facecraft.storage import ObjectBlobStore
 from services.fleet import Fleet
 from services.ports import free_port
 from services.postgres import run_postgres
@@ -163,19 +171,40 @@ def cpu_seconds(process_id: int) -> float:
 
 
 def workers(pictures: int) -> None:
-    picture = sample()
-    best = {}
-    with tempfile.TemporaryDirectory() as name, run_redis() as redis:
+    best: dict[int, float] = {}
+    running: list[int] = []
+    with tempfile.TemporaryDirectory() as name, run_redis() as redis, contextlib.ExitStack() as stack:
         folder = Path(name)
         env = environment(folder, FACECRAFT_CELERY_BROKER_URL=redis.url)
-        with server(folder, FACECRAFT_CELERY_BROKER_URL=redis.url) as (client, _), contextlib.ExitStack() as stack:
-            for number in (1, 2):
-                stack.enter_context(process("worker", "--threads", "1", env=env))
-                time.sleep(4)
-                rate(lambda: followed(client, picture), 6, 6)
-                best[number] = max(rate(lambda: followed(client, picture), pictures, 6) for _ in range(ROUNDS))
-                print(f"{number} worker(s): {best[number]:.2f} pictures/s")
+        database = stack.enter_context(open_database(f"sqlite:///{folder / 'facecraft.db'}", migrate=True))
+        jobs = open_jobs(database, ObjectBlobStore.folder(folder / "results"), JobConfig(), retention=None)
+        engine = CeleryEngine(jobs, redis.url)
+        engine.start()
+        stack.callback(engine.close)
+        for number in (1, 2):
+            running.append(stack.enter_context(process("worker", "--threads", "1", env=env)).pid)
+            while len(jobs.workers.alive()) < number:
+                time.sleep(0.1)
+            worked(jobs, engine, 6)
+            before = sum(map(cpu_seconds, running))
+            found = [pictures / worked(jobs, engine, pictures) for _ in range(ROUNDS)]
+            spent = (sum(map(cpu_seconds, running)) - before) / (ROUNDS * pictures) * 1000
+            best[number] = max(found)
+            print(f"{number} worker(s): {[round(each, 2) for each in found]} pictures/s, {spent:.0f} ms CPU each")
     print(f"two workers are {best[2] / best[1]:.2f} times as fast as one")
+
+
+def worked(jobs: Jobs, engine: CeleryEngine, number: int) -> float:
+    """Send so many portraits; return the seconds until the last has ended."""
+    task = PipelineTask(name="portrait", pipeline=PortraitOptions().pipeline())
+    start = time.perf_counter()
+    for _ in range(number):
+        blob = jobs.blobs.receive(None, sample(), name="a.jpg", media_type="image/jpeg", expires_at=None)
+        item = Item(0, "a.jpg", {PICTURE: Input(blob.id, temporary=True)})
+        engine.wake(jobs.repository.add(NewJob(None, task, (item,))))
+    while (counts := jobs.repository.counts())[JobState.QUEUED] + counts[JobState.RUNNING]:
+        time.sleep(0.05)
+    return time.perf_counter() - start
 
 
 def chaos(engine: str, jobs: int, kills: int) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from facecraft.errors import ConfigurationError
+from facecraft.imaging.threads import share_cores
 from facecraft.jobs.celery_worker import CeleryWorker
 from facecraft.jobs.tasks import QUEUES
 from facecraft.settings import Settings
@@ -17,7 +18,7 @@ from facecraft.studio.performing import StudioPerformer
 def work(settings: Settings, *, queues: Sequence[str], places: int = 1, threads: int | None = None) -> int:
     """Run jobs of ``queues``, ``places`` at once, until the process is told to stop; return its exit code.
 
-    ``threads`` is how many of them one network uses on the CPU (None: one for each core).
+    ``threads`` is how many of them one network or one step on pixels uses on the CPU (None: one for each core).
 
     Raises ConfigurationError without a broker and for an unknown queue, StorageError, RuntimeMissingError,
     ProviderUnavailableError.
@@ -32,6 +33,8 @@ def work(settings: Settings, *, queues: Sequence[str], places: int = 1, threads:
     if unknown or not queues:
         raise ConfigurationError(f"Unknown queues: {', '.join(unknown)}.", hint=f"Known: {', '.join(QUEUES)}.")
     _adopt_log(settings)
+    if threads is not None:
+        share_cores(threads, 1)
     with Studio.open(settings, threads=threads) as studio, _metrics(settings, studio):
         worker = CeleryWorker(
             studio.jobs,
