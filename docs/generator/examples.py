@@ -21,8 +21,9 @@ _VALUES: dict[str, Any] = {
     "name": "Ada",
     "model": "dlib_resnet",
     "pipeline": '{"version":1,"steps":[]}',
+    "preset": "portrait",
 }
-_ALWAYS = ("consent", "name")
+_ALWAYS = ("consent", "name", "preset", "files")
 """Fields that are shown although a call is well formed without them: without them it does nothing."""
 _PARTS = {"format": "png", "preset": "portrait"}
 """Parts of a path that are words, not ids."""

@@ -312,10 +312,9 @@ def test_the_document_tells_of_every_endpoint(tmp_path: Path) -> None:
     assert set(content) == {"multipart/form-data", "application/json"}
 
 
-def test_no_database_is_made_before_a_gallery_is_used(open_door: Callable[..., object]) -> None:
+def test_no_folder_of_crops_is_made_before_a_gallery_is_used(open_door: Callable[..., object]) -> None:
     door = open_door()
     assert door.client.get("/health").status_code == 200
-    assert door.settings.database_file is not None
-    assert not door.settings.database_file.exists()
+    assert not door.settings.crops_dir.exists()
     assert door.client.get("/api/v1/galleries").json() == {"items": [], "cursor": None}
-    assert door.settings.database_file.exists()
+    assert door.settings.crops_dir.exists()

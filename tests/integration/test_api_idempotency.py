@@ -29,7 +29,7 @@ def submit(client: httpx.Client, key: str, picture: bytes, path: str = JOBS, **f
 def count(client: httpx.Client) -> int:
     reply = client.get(JOBS)
     assert reply.status_code == 200, reply.text
-    return len(reply.json()["jobs"])
+    return len(reply.json()["items"])
 
 
 @pytest.mark.parametrize(("path", "fields"), [(JOBS, {"preset": "cutout"}), ("/api/v1/cutout", {})])

@@ -56,6 +56,7 @@ def test_flags_reach_every_worker(tmp_path: Path, free: int, yunet_file: Path) -
         "FACECRAFT_MODELS_DIR": str(tmp_path / "models of the environment"),
         "FACECRAFT_UPLOAD_DIR": str(tmp_path / "up"),
         "FACECRAFT_OUTPUT_DIR": str(tmp_path / "out"),
+        "FACECRAFT_DATABASE_URL": f"sqlite:///{tmp_path / 'facecraft.db'}",
         "FACECRAFT_API_KEY": KEY,
     }
     flags = ["--workers", "2", "--models-dir", str(models), "--port", str(free), "--device", "cpu", "--offline"]
@@ -102,8 +103,26 @@ def test_an_address_of_another_machine_is_a_configuration_error(host: str) -> No
     assert "--host" in err
 
 
+def test_a_database_that_cannot_be_opened_is_said_before_anybody_is_let_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    monkeypatch.setenv("FACECRAFT_OUTPUT_DIR", str(tmp_path / "out"))
+    monkeypatch.setenv("FACECRAFT_DATABASE_URL", f"sqlite:///{blocked / 'facecraft.db'}")
+    code, err = _refused("--port", "0")
+    assert code != 0
+    assert f"Error: The database {blocked / 'facecraft.db'} cannot be opened." in err
+    assert "Traceback" not in err
+
+
 def test_being_told_to_stop_is_no_failure(tmp_path: Path, free: int) -> None:
-    environment = {**os.environ, "FACECRAFT_OUTPUT_DIR": str(tmp_path / "out"), "FACECRAFT_API_KEY": KEY}
+    environment = {
+        **os.environ,
+        "FACECRAFT_OUTPUT_DIR": str(tmp_path / "out"),
+        "FACECRAFT_DATABASE_URL": f"sqlite:///{tmp_path / 'facecraft.db'}",
+        "FACECRAFT_API_KEY": KEY,
+    }
     command = [sys.executable, "-m", "facecraft", "serve", "--port", str(free), "--models-dir", str(tmp_path)]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as server:
         try:
