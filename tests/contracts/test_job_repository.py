@@ -14,7 +14,14 @@ from sqlalchemy.engine import Connection
 
 from facecraft.db.database import Database
 from facecraft.db.tables import BLOBS, JOBS
-from facecraft.errors import BusyError, JobNotFoundError, JobStateError, LeaseLostError, NoFaceFoundError
+from facecraft.errors import (
+    BusyError,
+    InvalidOptionError,
+    JobNotFoundError,
+    JobStateError,
+    LeaseLostError,
+    NoFaceFoundError,
+)
 from facecraft.jobs.job import ENDED, TRANSITIONS, Failure, Input, Item, Job, JobState, NewJob
 from facecraft.jobs.leases import Leases
 from facecraft.jobs.repository import JobRepository
@@ -407,6 +414,21 @@ def test_lists_go_from_new_to_old_and_can_be_filtered(
     assert [job.id for job in jobs.list(None, states=[JobState.RUNNING]).items] == [sent[0].id]
     assert len(jobs.list(None, name="cutout").items) == 5
     assert jobs.list(None, name="portrait").items == ()
+
+
+def test_text_that_cannot_be_stored_is_the_fault_of_who_sent_it(
+    database: Database, jobs: JobRepository, clock: Clock
+) -> None:
+    wanted = new(database, clock)
+    task = PipelineTask(pipeline=CutoutPresetOptions(segmenter="no\0model").pipeline())
+    if database.is_sqlite:  # which keeps any text
+        assert jobs.add(NewJob(None, task, wanted.items)).task == task
+        assert jobs.list(None, name="no\0name").items == ()
+        return
+    with pytest.raises(InvalidOptionError):
+        jobs.add(NewJob(None, task, wanted.items))
+    with pytest.raises(InvalidOptionError):
+        jobs.list(None, name="no\0name")
 
 
 def test_a_full_queue_says_so(database: Database, clock: Clock) -> None:

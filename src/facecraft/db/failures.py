@@ -8,16 +8,26 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from facecraft.errors import ConfigurationError, FacecraftError, StorageAccessError, StorageError, StorageFullError
+from facecraft.errors import (
+    ConfigurationError,
+    FacecraftError,
+    InvalidOptionError,
+    StorageAccessError,
+    StorageError,
+    StorageFullError,
+)
 
 MIGRATE_HINT = "Run `facecraft migrate`."
+_UNSTORABLE = ("", "22021", "22P05")
+"""What Postgres says of the character NUL in a text or in JSON; nothing where the driver refuses to send it."""
 
 
 @contextmanager
 def translated() -> Iterator[None]:
     """Translate errors of the database inside the block.
 
-    Raises StorageFullError, StorageAccessError, StorageError and, for a missing table, ConfigurationError.
+    Raises StorageFullError, StorageAccessError, StorageError, for a missing table ConfigurationError, and
+    InvalidOptionError for text that cannot be stored.
     """
     try:
         yield
@@ -34,7 +44,12 @@ def translate(error: exc.SQLAlchemyError | sqlite3.Error) -> FacecraftError:
     if isinstance(error, exc.TimeoutError):
         return StorageError("All connections to the database are in use.", hint="Retry after a moment.", detail=detail)
     if isinstance(error, exc.DBAPIError):
-        return _postgres(getattr(cause, "sqlstate", None) or "", detail)
+        state = getattr(cause, "sqlstate", None) or ""
+        if isinstance(error, exc.DataError) and state in _UNSTORABLE:
+            return InvalidOptionError(
+                "A text holds characters that cannot be stored.", hint="Leave out NUL.", detail=detail
+            )
+        return _postgres(state, detail)
     return StorageError("The database could not be used.", detail=detail)
 
 
