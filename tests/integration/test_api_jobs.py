@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -294,6 +295,22 @@ def test_results_can_be_deleted_by_their_download(open_door: Callable[..., Any])
     assert client.get(packed["links"]["artifacts"]).status_code == 200
     until(lambda: client.get(packed["links"]["self"]).status_code == 404)
     until(lambda: not [path for path in door.settings.output_dir.rglob("*") if path.is_file()])
+
+
+def test_a_download_that_broke_off_deletes_nothing(open_door: Callable[..., Any]) -> None:
+    client = open_door(delete_on_download=True).client
+    noise = io.BytesIO()
+    pixels = np.random.default_rng(1).integers(0, 256, (1800, 2400, 3), np.uint8)
+    Pillow.fromarray(pixels).save(noise, "PNG", compress_level=0)
+    done = settled(client, send(client, ("noise.png", noise.getvalue())).json())
+    urls = {each["name"]: each["url"] for each in done["items"][0]["artifacts"]}
+    for url in (urls["result.png"], done["links"]["artifacts"]):
+        with client.stream("GET", url) as begun:
+            next(begun.iter_raw(1000))
+        time.sleep(0.3)  # the server may notice and do what it should not
+        whole = client.head(urls["result.png"])
+        assert whole.status_code == 200
+        assert int(whole.headers["content-length"]) > 8_000_000
 
 
 def test_a_name_of_any_script_comes_back_as_it_was(client: httpx.Client) -> None:
