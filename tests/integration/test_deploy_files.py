@@ -238,7 +238,7 @@ def test_workflows_may_read_only_and_end(path: Path) -> None:
     loaded = yaml.safe_load(path.read_text())
     assert loaded["permissions"] == {"contents": "read"}
     for name, job in loaded["jobs"].items():
-        assert "uses" in job or job["runs-on"] == "ubuntu-24.04", name
+        assert "uses" in job or job["runs-on"] in ("ubuntu-24.04", "${{ matrix.runner }}"), name
         assert "uses" in job or job["timeout-minutes"], name
 
 
