@@ -11,6 +11,7 @@ PORT = int(os.environ.get("FACECRAFT_PORT", "8000"))
 
 
 def main() -> int:
+    """Return 0 when the server of this container is ready, and 1 otherwise."""
     connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=8)
     try:
         connection.request("GET", "/ready")
