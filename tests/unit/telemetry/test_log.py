@@ -41,3 +41,20 @@ def test_a_job_is_forgotten_when_it_breaks() -> None:
     with pytest.raises(ValueError, match="broken"), working_on("j1"):
         raise ValueError("broken")
     assert current_job() is None
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_traceback_shows_no_values(capsys: pytest.CaptureFixture[str], *, as_json: bool) -> None:
+    telemetry.configure(level="INFO", json=as_json)
+
+    def broken(password: str) -> None:
+        raise ValueError(len(password))
+
+    try:
+        broken("hunter2" * 3)
+    except ValueError:
+        logging.getLogger("facecraft.api").exception("unexpected error")
+    written = capsys.readouterr().err
+    assert "ValueError: 21" in written
+    assert "in broken" in written
+    assert "hunter2" not in written.replace('broken("hunter2" * 3)', "")
