@@ -47,14 +47,16 @@ def test_a_job_is_forgotten_when_it_breaks() -> None:
 def test_a_traceback_shows_no_values(capsys: pytest.CaptureFixture[str], *, as_json: bool) -> None:
     telemetry.configure(level="INFO", json=as_json)
 
+    secret = "hunter2" * 3
+
     def broken(password: str) -> None:
         raise ValueError(len(password))
 
     try:
-        broken("hunter2" * 3)
+        broken(secret)
     except ValueError:
         logging.getLogger("facecraft.api").exception("unexpected error")
     written = capsys.readouterr().err
     assert "ValueError: 21" in written
     assert "in broken" in written
-    assert "hunter2" not in written.replace('broken("hunter2" * 3)', "")
+    assert secret not in written
