@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -62,6 +61,7 @@ from facecraft.storage import open_store
 from facecraft.studio import Studio
 from facecraft.studio.accounts import accounts_for
 from facecraft.telemetry.metrics import Metrics
+from facecraft.telemetry.serving import is_loopback
 
 log = telemetry.logger("api")
 
@@ -304,19 +304,10 @@ def _warn(settings: Settings, studio: Studio) -> None:
         log.warning(
             "NOBODY MAY USE THIS SERVER YET: make a user (facecraft users create) or a key (facecraft keys create)."
         )
-    elif not closed and not _is_loopback(settings.host):
+    elif not closed and not is_loopback(settings.host):
         log.warning(
             "ANYBODY WHO REACHES %s:%s MAY USE THIS SERVER: no API key is set and there are no users. Set "
             "FACECRAFT_API_KEY (openssl rand -hex 32), make a user (facecraft users create), or listen on 127.0.0.1.",
             settings.host,
             settings.port,
         )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -24,7 +24,7 @@ def serve_metrics(metrics: Metrics, host: str, port: int, *, key: str | None) ->
     With a ``key``, whoever asks sends it as the API wants it: ``X-API-Key`` or ``Authorization: Bearer``. Raises
     ConfigurationError for an address that cannot be had, and for one that others reach when there is no key.
     """
-    if key is None and not _is_loopback(host):
+    if key is None and not is_loopback(host):
         raise ConfigurationError(
             f"The numbers would be open to whoever reaches {host}.",
             hint="Set FACECRAFT_API_KEY, or FACECRAFT_WORKER_METRICS_HOST=127.0.0.1.",
@@ -81,7 +81,8 @@ def serve_metrics(metrics: Metrics, host: str, port: int, *, key: str | None) ->
         thread.join(timeout=5)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether whoever listens on ``host`` is reached from this machine only."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

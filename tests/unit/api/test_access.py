@@ -7,8 +7,6 @@ from itertools import product
 
 import pytest
 
-from facecraft.api.app import _is_loopback
-
 KEY = "0123456789abcdef-key"
 
 
@@ -75,20 +73,3 @@ def test_any_origin_never_comes_with_credentials(open_door: Callable[..., object
     )
     assert headers["access-control-allow-origin"] == "*"
     assert "access-control-allow-credentials" not in headers
-
-
-@pytest.mark.parametrize(
-    ("host", "loopback"),
-    [
-        ("127.0.0.1", True),
-        ("::1", True),
-        ("localhost", True),
-        ("127.5.0.1", True),
-        ("0.0.0.0", False),  # noqa: S104
-        ("::", False),
-        ("10.0.0.1", False),
-        ("example.org", False),
-    ],
-)
-def test_loopback_is_known(host: str, loopback: bool) -> None:
-    assert _is_loopback(host) is loopback

@@ -7,7 +7,7 @@ import pytest
 
 from facecraft.errors import ConfigurationError
 from facecraft.telemetry.metrics import Metrics
-from facecraft.telemetry.serving import serve_metrics
+from facecraft.telemetry.serving import is_loopback, serve_metrics
 
 KEY = "0123456789abcdef-worker"
 
@@ -41,3 +41,20 @@ def test_an_open_address_needs_a_key_and_a_taken_port_is_told() -> None:
         serve_metrics(Metrics(), "127.0.0.1", port, key=None),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("127.5.0.1", True),
+        ("0.0.0.0", False),  # noqa: S104
+        ("::", False),
+        ("10.0.0.1", False),
+        ("example.org", False),
+    ],
+)
+def test_loopback_is_known(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
