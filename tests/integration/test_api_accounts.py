@@ -19,8 +19,8 @@ EMAIL = "ann@example.org"
 
 @pytest.fixture(scope="module")
 def door(open_door: Callable[..., object]) -> object:
-    """A server on which anybody may sign up, with no limits."""
-    return open_door(signup_enabled=True, jwt_secret_key=SECRET, auth_rate_limit="")
+    """A server on which anybody may sign up, with no limits; its mail stands in the log."""
+    return open_door(signup_enabled=True, jwt_secret_key=SECRET, auth_rate_limit="", debug=True)
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ class AccountConfig(BaseModel):
 
     # --- mail
     smtp_host: str | None = None
-    """Mail server. Unset: mail is not sent, and what it would say is written to the log."""
+    """Mail server. Unset: mail is not sent, and the log says so; with ``FACECRAFT_DEBUG`` it says what was in it, too."""
     smtp_port: Annotated[int, Field(ge=1, le=65535)] = 587
     """Port of the mail server: 587 with STARTTLS, 465 with TLS."""
     smtp_security: SmtpSecurity = SmtpSecurity.STARTTLS

@@ -1,4 +1,4 @@
-"""Mail: through a mail server, or into the log while there is none."""
+"""Mail: through a mail server, or a line in the log while there is none."""
 
 from __future__ import annotations
 
@@ -86,17 +86,27 @@ class SmtpMailer:
 
 
 class ConsoleMailer:
-    """Writes mail to the log, for machines without a mail server."""
+    """Writes to the log that there was a mail, for machines without a mail server."""
+
+    def __init__(self, *, shown: bool = False) -> None:
+        """``shown``: write all that is in it, too. It may be a way into an account: for development only."""
+        self._shown = shown
 
     def send(self, mail: Mail) -> None:
-        """Write one mail to the log, with all that is in it."""
-        log.warning("no mail server is set (FACECRAFT_SMTP_HOST); mail to %s: %s\n%s", mail.to, mail.subject, mail.text)
+        """Write to the log that ``mail`` was not sent."""
+        if self._shown:
+            log.warning("no mail server (FACECRAFT_SMTP_HOST); mail to %s: %s\n%s", mail.to, mail.subject, mail.text)
+        else:
+            log.warning(
+                "A MAIL WAS NOT SENT: no mail server is set up (FACECRAFT_SMTP_HOST). With FACECRAFT_DEBUG it is "
+                "written here instead."
+            )
 
 
-def mailer_of(config: AccountConfig) -> Mailer:
-    """Return the mailer that the settings ask for."""
+def mailer_of(config: AccountConfig, *, debug: bool = False) -> Mailer:
+    """Return the mailer that the settings ask for; only with ``debug`` is mail that cannot be sent shown in the log."""
     if config.smtp_host is None:
-        return ConsoleMailer()
+        return ConsoleMailer(shown=debug)
     return SmtpMailer(
         config.smtp_host,
         config.smtp_port,

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from facecraft.accounts.config import AccountConfig
+from facecraft.accounts.mail import mailer_of
 from facecraft.accounts.signing import kept_secret
 from facecraft.errors import RuntimeMissingError
 
@@ -29,16 +30,18 @@ class LazyAccounts:
         database: Callable[[], Database],
         erase: Callable[[str], None],
         exists: Callable[[], bool],
+        debug: bool = False,
     ) -> None:
         """``exists`` tells whether there is a database without making one; ``erase`` deletes what an owner has.
 
-        Without a secret in ``config`` it is kept in ``secret_file``.
+        With ``debug``, mail that cannot be sent is shown in the log. Without a secret in ``config`` it is kept in ``secret_file``.
         """
         self._config = config
         self._secret_file = secret_file
         self._database = database
         self._erase = erase
         self._exists = exists
+        self._debug = debug
         self._accounts: Accounts | None = None
         self._lock = Lock()
 
@@ -65,7 +68,8 @@ class LazyAccounts:
                         hint="pip install 'facecraft[server]'",
                         detail=str(error),
                     ) from error
-                accounts = Accounts(self._database(), self._config, self._secret)
+                mailer = mailer_of(self._config, debug=self._debug)
+                accounts = Accounts(self._database(), self._config, self._secret, mailer=mailer)
                 accounts.users.on_deleted.append(self._erase)
                 self._accounts = accounts
             return self._accounts

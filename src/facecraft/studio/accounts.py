@@ -15,6 +15,7 @@ def accounts_for(settings: Settings, studio: Studio) -> LazyAccounts:
         database=lambda: studio.database,
         erase=lambda owner: erase(studio, owner),
         exists=lambda: settings.database_file is None or settings.database_file.exists(),
+        debug=settings.debug,
     )
 
 

@@ -142,11 +142,14 @@ def test_headers_cannot_be_added() -> None:
     assert inbox.mails == []
 
 
-def test_without_a_server_mail_is_written_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    mailer = mailer_of(AccountConfig())
+@pytest.mark.parametrize("debug", [False, True])
+def test_without_a_server_the_log_says_so_and_shows_the_mail_to_developers_only(
+    caplog: pytest.LogCaptureFixture, debug: bool
+) -> None:
+    mailer = mailer_of(AccountConfig(), debug=debug)
     assert isinstance(mailer, ConsoleMailer)
-    with caplog.at_level(logging.WARNING, "facecraft.accounts"):
+    with caplog.at_level(logging.DEBUG, "facecraft.accounts"):
         mailer.send(MAIL)
-    assert "token-123" in caplog.text
+    assert ("token-123" in caplog.text) is debug
     assert "FACECRAFT_SMTP_HOST" in caplog.text
     assert isinstance(mailer_of(AccountConfig(smtp_host="localhost")), SmtpMailer)
