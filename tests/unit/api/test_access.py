@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import product
 
-import pytest
-
 KEY = "0123456789abcdef-key"
 
 
