@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from standardwebhooks import Webhook as Verifier
 
+from facecraft.db.tables import IDEMPOTENCY
+from services.jobs import picture
 from services.receivers import run_receiver
 
 JOBS = "/api/v1/jobs"
@@ -18,6 +22,12 @@ JOBS = "/api/v1/jobs"
 def client(open_door: Callable[..., object]) -> httpx.Client:
     """A server without models: its jobs fail, which is an end like another."""
     return open_door(webhook_private_addresses=True).client  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def door_of_pictures(open_door: Callable[..., Any]) -> Any:
+    """A server for pipelines that need no model."""
+    return open_door()
 
 
 def submit(client: httpx.Client, key: str, picture: bytes, path: str = JOBS, **fields: str) -> httpx.Response:
@@ -60,6 +70,43 @@ def test_many_at_once_make_one_job(client: httpx.Client, portrait_jpeg: bytes) -
 def test_what_is_refused_leaves_no_trace(client: httpx.Client, portrait_jpeg: bytes) -> None:
     assert submit(client, "refused", b"no picture", preset="cutout").status_code == 415
     assert submit(client, "refused", portrait_jpeg, preset="cutout").status_code == 202
+
+
+def test_who_waits_for_a_job_that_fails_makes_no_second_one(client: httpx.Client, portrait_jpeg: bytes) -> None:
+    before = count(client)
+    replies = [
+        client.post(
+            "/api/v1/cutout",
+            files={"file": portrait_jpeg},
+            headers={"Idempotency-Key": "fails", "Prefer": "respond-async, wait=30"},
+        )
+        for _ in range(2)
+    ]
+    assert [reply.json()["code"] for reply in replies] == ["model_not_installed"] * 2
+    assert replies[1].headers["idempotent-replayed"] == "true"
+    assert count(client) == before + 1
+
+
+def test_a_picture_is_made_once_and_lies_in_its_job_alone(door_of_pictures: Any) -> None:
+    client = door_of_pictures.client
+    headers = {"Idempotency-Key": "picture", "Prefer": "respond-async, wait=30", "Accept": "image/png"}
+
+    def ask() -> httpx.Response:
+        return client.post("/api/v1/pipelines/run", files={"file": picture()}, data={"pipeline": "{}"}, headers=headers)
+
+    first, second = ask(), ask()
+    assert [reply.headers["content-type"] for reply in (first, second)] == ["image/png"] * 2
+    assert first.content == second.content
+    assert second.headers["idempotent-replayed"] == "true"
+    (job,) = client.get(JOBS).json()["items"]
+    with door_of_pictures.app.state.services.studio.database.read() as connection:
+        kept = connection.execute(sa.select(IDEMPOTENCY.c.body)).scalars().all()
+    assert not any(b"PNG" in body for body in kept)
+
+    assert client.delete(job["links"]["self"]).status_code == 200
+    third = ask()
+    assert (third.status_code, third.headers["location"]) == (202, job["links"]["self"])
+    assert client.get(JOBS).json()["items"] == []
 
 
 def test_the_end_of_a_real_job_is_told(client: httpx.Client, portrait_jpeg: bytes) -> None:

@@ -5,7 +5,8 @@ A route needs one parameter and one line::
     async def make(form: JobForm, idempotent: IdempotentOf) -> Response:
         return await idempotent(lambda: make_it(form))
 
-Whatever is checked before that line (the form, who calls, how often) refuses without leaving a trace.
+What is made, and that it was made, should be written down together: `keeping` gives what the transaction writes for
+that. Then neither a crash nor a database that fails a moment later makes a client do it twice. Whatever is checked before that line (the form, who calls, how often) refuses without leaving a trace.
 """
 
 from __future__ import annotations
@@ -28,19 +29,27 @@ from facecraft.api.owners import OwnerOf
 from facecraft.api.problems import answer, answered
 from facecraft.api.uploads import storage_error
 from facecraft.errors import IdempotencyKeyError, IdempotencyReplyLostError, StorageError
-from facecraft.jobs.idempotency import TAKEOVER, IdempotencyKeys, Replay, check_key
+from facecraft.jobs.idempotency import TAKEOVER, IdempotencyKeys, Replay, Started, check_key, joined
+from facecraft.jobs.repository import Also, nothing
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 MAX_REPLY = 4 * 1024 * 1024
-"""Most bytes of a reply that is kept: what makes jobs answers little, but somebody may wait for a picture."""
-_LATER = (503, 507)
+"""Most bytes of a reply that is kept."""
+_LATER = (503, 504, 507)
 """Refusals of the server that say to come again: nothing was made."""
+_JSON = "json"
+"""Part of the media type of every reply that is kept: a picture belongs to its job, and is deleted with it."""
 _OF_ONE_REPLY = ("content-length", "set-cookie", "date")
 _OF_WHAT_WAS_MADE = ("location", "x-facecraft-job-id")
 _CHUNK = 1024 * 1024
 
 log = telemetry.logger("api")
+
+
+async def alike(replay: Replay) -> Response:
+    """Answer as the first time."""
+    return Response(replay.body, replay.status, dict(replay.headers))
 
 
 class Idempotent:
@@ -51,12 +60,22 @@ class Idempotent:
         self._request = request
         self._owner = owner
         self._keys = keys
+        self._started: Started | None = None
 
-    async def __call__(self, do: Callable[[], Awaitable[Response]]) -> Response:
-        """Answer with ``do()``; with a key, once, and the same again for a day.
+    def keeping(self, reply: Response) -> Also:
+        """Return what keeps ``reply`` in the transaction that makes what it tells of; without a key nothing.
 
-        A reply that ``do`` returns is kept, whatever its status; so are errors that it raises and that are the
-        server's fault. Other errors that it raises say that nothing was made, and leave no trace.
+        It must hold no pictures: what is kept here outlives the job that made them.
+        """
+        return nothing if self._started is None else joined(self._started, *self._kept(reply))
+
+    async def __call__(
+        self, do: Callable[[], Awaitable[Response]], again: Callable[[Replay], Awaitable[Response]] = alike
+    ) -> Response:
+        """Answer with ``do()``; with a key, once, and for a day with ``again`` of what was kept.
+
+        Kept is what :meth:`keeping` wrote down, whatever happens afterwards; otherwise a reply that is no refusal, or
+        a failure of the server. Other refusals say that nothing was made, and leave no trace.
 
         Raises IdempotencyKeyError, IdempotencyMismatchError, IdempotencyInProgressError, StorageError.
         """
@@ -69,19 +88,14 @@ class Idempotent:
         keys = await anyio.to_thread.run_sync(self._keys)
         begun = await anyio.to_thread.run_sync(keys.begin, self._owner, key, fingerprint)
         if isinstance(begun, Replay):
-            return Response(begun.body, begun.status, {**begun.headers, REPLAYED: "true"})
-        returned = False
-
-        async def work() -> Response:
-            nonlocal returned
-            response = await do()
-            returned = True
+            response = await answered(self._request, partial(again, begun))
+            response.headers[REPLAYED] = "true"
             return response
-
-        response = await answered(self._request, work)
+        self._started = begun
+        response = await answered(self._request, do)
         status = response.status_code
         try:
-            if returned or (status >= 500 and status not in _LATER):
+            if status < 400 or (status >= 500 and status not in _LATER):
                 kept = self._kept(response)
                 await anyio.to_thread.run_sync(keys.finish, begun, *kept)
             else:
@@ -92,8 +106,8 @@ class Idempotent:
         return response
 
     def _kept(self, response: Response) -> tuple[int, dict[str, str], bytes]:
-        """Return what is answered the next time: the same, or that there is too much of it."""
-        body = getattr(response, "body", None)
+        """Return what is answered the next time: the same, or that it could not be kept."""
+        body = getattr(response, "body", None) if _JSON in response.headers.get("content-type", _JSON) else None
         headers = {name: value for name, value in response.headers.items() if name not in _OF_ONE_REPLY}
         if isinstance(body, bytes) and len(body) <= MAX_REPLY:
             return response.status_code, headers, body

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -12,11 +12,12 @@ from starlette.datastructures import UploadFile
 
 from facecraft.api.dependencies import Services
 from facecraft.api.uploads import storage_error
-from facecraft.errors import FacecraftError, InvalidOptionError, UnsupportedFormatError
+from facecraft.errors import FacecraftError, InvalidOptionError, StorageError, UnsupportedFormatError
 from facecraft.imaging import codecs
 from facecraft.jobs import blob_rows
 from facecraft.jobs.blob_rows import Blob
 from facecraft.jobs.job import PICTURE, Input, Item, Job, NewJob
+from facecraft.jobs.repository import Also, nothing
 from facecraft.jobs.tasks import PipelineTask, Task
 from facecraft.pipelines.recognition import CompareOptions
 from facecraft.studio.performing import SECOND
@@ -47,14 +48,25 @@ class Queued:
 
     job: Job
     items: tuple[Item, ...]
+    position: int | None
+    """Its place in the queue: 1 is next."""
 
 
-def submit(services: Services, owner: str | None, order: Order) -> Queued:
-    """Keep what was sent, put the job into its queue and return it.
+Keep: TypeAlias = Callable[[Queued], Also]
+"""Given a new job: something to write down about it in the transaction that makes it."""
 
-    A single file that is not a picture is refused at once; among several it is an item that fails. Raises
+
+def _nothing(queued: Queued, /) -> Also:  # noqa: ARG001 - the null form of :data:`Keep`
+    return nothing
+
+
+def submit(services: Services, owner: str | None, order: Order, keep: Keep = _nothing) -> Queued:
+    """Keep what was sent, put the job into its queue and return it. Nothing can fail once it was written down.
+
+    What ``keep`` returns is written with the job, or not at all. A single file that is not a picture is refused at once; among several it is an item that fails. Raises
     EmptyInputError, UnsupportedFormatError, InvalidOptionError, BusyError, InputBlobNotFoundError,
-    QuotaExceededError, SwapDisabledError, ConsentRequiredError, StorageError. Nothing is kept then.
+    QuotaExceededError, SwapDisabledError, ConsentRequiredError, StorageError. Nothing is kept then; only when a
+    connection breaks during the commit nobody knows.
     """
     _check(services, order)
     jobs = services.studio.jobs
@@ -73,12 +85,25 @@ def submit(services: Services, owner: str | None, order: Order) -> Queued:
             owner=owner,
             quota_bytes=services.settings.quota_bytes,
         )
-        job = jobs.repository.add(NewJob(owner, order.task, items, order.timeout_seconds), also=also)
     except FacecraftError:
         jobs.blobs.discard(intake.staged)
         raise
-    services.engine.wake(job)
-    return Queued(job, items)
+    made: list[Queued] = []
+
+    def added(job: Job, position: int | None) -> Also:
+        made.append(Queued(job, items, position))
+        return keep(made[-1])
+
+    try:
+        jobs.repository.add(NewJob(owner, order.task, items, order.timeout_seconds), also=also, added=added)
+    except StorageError:
+        # The commit may have been done all the same: a sweep finds bytes of which nobody knows.
+        raise
+    except FacecraftError:
+        jobs.blobs.discard(intake.staged)
+        raise
+    services.engine.wake(made[-1].job)
+    return made[-1]
 
 
 def receive(services: Services, owner: str | None, file: UploadFile, *, life: timedelta | None, strict: bool) -> Blob:

@@ -164,4 +164,4 @@ class IdempotencyReplyLostError(
     kind=Kind.CONFLICT,
     hint="Look at what it made: the headers Location and X-Facecraft-Job-Id name it.",
 ):
-    """The request was done, but its answer was too large to be kept for a second time."""
+    """The request was done, but its answer could not be kept for a second time."""

@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 from facecraft.db.database import Database
 from facecraft.db.tables import IDEMPOTENCY
 from facecraft.errors import IdempotencyInProgressError, IdempotencyKeyError, IdempotencyMismatchError
+from facecraft.jobs.repository import Also
 
 LONGEST_KEY = 255
 """Most characters of a key."""
@@ -103,7 +104,10 @@ class IdempotencyKeys:
             return keep(connection, started, status, headers, body)
 
     def forget(self, started: Started) -> None:
-        """Keep nothing: the request was refused before anything was done for it, and may come again."""
+        """Keep nothing: the request was refused before anything was done for it, and may come again.
+
+        A reply that was kept already stays: with it came what it tells of.
+        """
         with self._database.write() as connection:
             connection.execute(sa.delete(IDEMPOTENCY).where(_mine(started)))
 
@@ -124,6 +128,20 @@ def keep(connection: Connection, started: Started, status: int, headers: Mapping
     """Keep the reply to a request inside the caller's transaction: with what the request makes, or not at all."""
     values = {"status": status, "headers": dict(headers), "body": body}
     return connection.execute(sa.update(IDEMPOTENCY).where(_mine(started)).values(**values)).rowcount == 1
+
+
+def joined(started: Started, status: int, headers: Mapping[str, str], body: bytes) -> Also:
+    """Return what keeps the reply to a request in the transaction that makes what it tells of.
+
+    From then on :meth:`IdempotencyKeys.forget` leaves it alone. It raises IdempotencyInProgressError, which undoes that
+    transaction, when another request has taken the place of this one.
+    """
+
+    def also(connection: Connection) -> None:
+        if not keep(connection, started, status, headers, body):
+            raise IdempotencyInProgressError
+
+    return also
 
 
 def _is(owner: str | None, key: str) -> sa.ColumnElement[bool]:

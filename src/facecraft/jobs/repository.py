@@ -25,6 +25,8 @@ Also = Callable[[Connection], None]
 """Something else to write in the same transaction."""
 Told = Callable[[Connection, Job], None]
 """Whoever writes down, in the same transaction, that a job has ended: exactly once for each end."""
+Added = Callable[[Job, int | None], Also]
+"""Given a new job and its place in the queue: something about it to write in the same transaction."""
 
 
 def nobody(connection: Connection, job: Job) -> None:
@@ -33,6 +35,11 @@ def nobody(connection: Connection, job: Job) -> None:
 
 def nothing(connection: Connection) -> None:
     """Write nothing else: the null form of :data:`Also`."""
+
+
+def unsaid(job: Job, position: int | None, /) -> Also:  # noqa: ARG001 - the null form of :data:`Added`
+    """Write nothing about a new job: the null form of :data:`Added`."""
+    return nothing
 
 
 def utc_now() -> datetime:
@@ -69,10 +76,11 @@ class JobRepository:
         self.clock = clock
         self._queue_limit = queue_limit
 
-    def add(self, new: NewJob, *, job_id: str | None = None, also: Also = nothing) -> Job:
+    def add(self, new: NewJob, *, job_id: str | None = None, also: Also = nothing, added: Added = unsaid) -> Job:
         """Put a job into its queue and return it; ``also`` is written with it or not at all.
 
-        Raises BusyError when the queue is full, StorageError.
+        What ``added`` returns is written last. Raises BusyError when the queue is full, StorageError: when a
+        connection breaks during the commit, the job may be there all the same.
         """
         now = self.clock()
         identity = job_id or new_id()
@@ -83,7 +91,9 @@ class JobRepository:
                 raise BusyError("The queue of jobs is full.")
             also(connection)
             rows.insert(connection, identity, new, JobState.QUEUED, now)
-            return _one(connection, identity)
+            job = _one(connection, identity)
+            added(job, position(connection, job))(connection)
+            return job
 
     def record(self, new: NewJob, *, job_id: str, also: Also = nothing) -> Job:
         """Write down a job that was done while its caller waited; it failed when every item did. Raises StorageError."""
@@ -111,16 +121,8 @@ class JobRepository:
 
     def position(self, job: Job) -> int | None:
         """Return how many jobs are taken up before ``job`` and itself: 1 is next; None when it does not wait."""
-        if job.state is not JobState.QUEUED:
-            return None
-        ahead = sa.select(sa.func.count()).where(
-            JOBS.c.state == JobState.QUEUED.value,
-            JOBS.c.queue == job.queue,
-            sa.tuple_(JOBS.c.due_at, JOBS.c.id)
-            < sa.tuple_(sa.literal(job.due_at, UtcDateTime()), sa.literal(job.id, Id)),
-        )
         with self.database.read() as connection:
-            return int(connection.execute(ahead).scalar_one()) + 1
+            return position(connection, job)
 
     def list(
         self,
@@ -283,6 +285,18 @@ class JobRepository:
             rows.expire_inputs(connection, [item for item in items if item.state is not JobState.SUCCEEDED], expiry)
         rows.release_inputs(connection, items, expiry)
         self.told(connection, rows.job_of(row))
+
+
+def position(connection: Connection, job: Job) -> int | None:
+    """Return what :meth:`JobRepository.position` does, inside the caller's transaction."""
+    if job.state is not JobState.QUEUED:
+        return None
+    ahead = sa.select(sa.func.count()).where(
+        JOBS.c.state == JobState.QUEUED.value,
+        JOBS.c.queue == job.queue,
+        sa.tuple_(JOBS.c.due_at, JOBS.c.id) < sa.tuple_(sa.literal(job.due_at, UtcDateTime()), sa.literal(job.id, Id)),
+    )
+    return int(connection.execute(ahead).scalar_one()) + 1
 
 
 def _own(connection: Connection, owner: Owner, job_id: str, *, lock: bool = False) -> Job:

@@ -17,9 +17,9 @@ from facecraft.api.job_forms import BODY, JobRequest, order_of, order_of_form
 from facecraft.api.job_reports import JobReport, JobsPage, JobSummary, report_of
 from facecraft.api.json_bodies import SmallJsonRoute
 from facecraft.api.owners import OwnerOf
-from facecraft.api.respond_async import accepted
+from facecraft.api.respond_async import queue
 from facecraft.api.routes.presets import server_options
-from facecraft.api.submitting import Order, submit
+from facecraft.api.submitting import Order
 from facecraft.api.uploads import JobsRoute
 from facecraft.jobs.job import Job, JobState
 from facecraft.settings import Settings
@@ -97,11 +97,7 @@ async def _submitted(
     request: Request, services: Services, owner: str | None, idempotent: Idempotent, order: Callable[[], Order]
 ) -> Response:
     wanted = order()
-
-    def work() -> Response:
-        return accepted(request, services.studio.jobs, submit(services, owner, wanted))
-
-    return await idempotent(lambda: _in_thread(work))
+    return await idempotent(lambda: _in_thread(lambda: queue(request, services, owner, idempotent, wanted)))
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

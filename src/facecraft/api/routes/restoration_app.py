@@ -20,7 +20,7 @@ from facecraft.api.job_forms import preset_task
 from facecraft.api.job_reports import path_of
 from facecraft.api.making import Making, MakingOf
 from facecraft.api.owners import OwnerOf
-from facecraft.api.submitting import Order, submit
+from facecraft.api.submitting import Order, Queued, submit
 from facecraft.api.uploads import QueueingRoute
 from facecraft.api.zipping import safe_stem
 from facecraft.errors import ArtifactNotFoundError, JobNotFoundError, ModelNotInstalledError
@@ -72,22 +72,26 @@ def _add_submit(routes: APIRouter) -> None:
     async def submit_photo(form: FileForm, making: MakingOf) -> Response:
         """Answer the id of the job at once; 503 with the command that installs it when there is no restoration model."""
 
-        def work() -> Response:
-            job = _submitted(making, form)
-            reply = Submitted(job_id=job.id, status_url=path_of(making.request, "restoration-status", job_id=job.id))
-            return Response(reply.model_dump_json(), media_type="application/json")
-
-        return await making.idempotent(partial(anyio.to_thread.run_sync, work))
+        return await making.idempotent(partial(anyio.to_thread.run_sync, _submitted, making, form))
 
 
-def _submitted(making: Making, form: FileForm) -> Job:
+def _submitted(making: Making, form: FileForm) -> Response:
+    """Queue the job and answer its id, which is kept with it. Raises what ``submit`` raises. Blocks."""
     services = making.services
     options = RestorePresetOptions(upscale=UPSCALE, formats=(OutputFormat.PNG,))
     try:
         services.studio.hub.restorer()
     except ModelNotInstalledError as error:
         raise services.installs.instead(error) from error
-    return submit(services, making.owner, Order(preset_task(options), [form.file])).job
+
+    def reply(queued: Queued) -> Response:
+        url = path_of(making.request, "restoration-status", job_id=queued.job.id)
+        return Response(
+            Submitted(job_id=queued.job.id, status_url=url).model_dump_json(), media_type="application/json"
+        )
+
+    order = Order(preset_task(options), [form.file])
+    return reply(submit(services, making.owner, order, lambda queued: making.idempotent.keeping(reply(queued))))
 
 
 def _add_results(routes: APIRouter) -> None:

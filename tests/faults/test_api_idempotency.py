@@ -1,0 +1,100 @@
+"""A database that fails in the very moment when a job was written down: its sender comes again, and makes no second one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+from services.jobs import JOBS, picture, send, settled
+
+
+@pytest.fixture
+def door(open_door: Callable[..., Any]) -> Any:
+    return open_door()
+
+
+@contextmanager
+def broken(engine: Engine, monkeypatch: pytest.MonkeyPatch, *, lasting: bool) -> Iterator[list[bool]]:
+    """Lose the connection after the commit that makes a job, once; or lose the whole database from then on."""
+    commit, begin = engine.dialect.do_commit, engine.dialect.do_begin
+    made: list[bool] = []
+    failed: list[bool] = []
+
+    def watch(_: object, __: object, statement: str, *___: object) -> None:
+        if statement.startswith("INSERT INTO jobs"):
+            made.append(True)
+
+    def lost(connection: DBAPIConnection) -> None:
+        commit(connection)
+        if made and not failed:
+            failed.append(True)
+            if not lasting:
+                raise sqlite3.OperationalError("the connection is lost")
+
+    def away(connection: DBAPIConnection) -> None:
+        if lasting and failed:
+            raise sqlite3.OperationalError("there is no database")
+        begin(connection)
+
+    sa.event.listen(engine, "before_cursor_execute", watch)
+    with monkeypatch.context() as patched:
+        patched.setattr(engine.dialect, "do_commit", lost)
+        patched.setattr(engine.dialect, "do_begin", away)
+        try:
+            yield failed
+        finally:
+            sa.event.remove(engine, "before_cursor_execute", watch)
+
+
+def engine_of(door: Any) -> Engine:
+    found: Engine = door.app.state.services.studio.database.engine
+    return found
+
+
+def jobs_of(client: httpx.Client) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.get(JOBS).json()["items"]
+    return found
+
+
+def test_a_commit_whose_answer_is_lost_makes_one_job(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = {"Idempotency-Key": "commit"}
+    with broken(engine_of(door), monkeypatch, lasting=False) as failed:
+        first = send(door.client, picture(), headers=headers)
+    assert failed
+    assert (first.status_code, first.json()["code"]) == (503, "storage_error")
+    second = send(door.client, picture(), headers=headers)
+    assert (second.status_code, second.headers["idempotent-replayed"]) == (202, "true")
+    (job,) = jobs_of(door.client)
+    assert second.json()["id"] == job["id"]
+    assert settled(door.client, job)["state"] == "succeeded", "its picture was thrown away"
+
+
+@pytest.mark.parametrize("wait", ["", ", wait=20"])
+def test_a_database_that_is_away_after_the_commit_makes_one_job(
+    door: Any, monkeypatch: pytest.MonkeyPatch, wait: str
+) -> None:
+    headers = {"Idempotency-Key": "away", "Prefer": f"respond-async{wait}"}
+
+    def ask() -> httpx.Response:
+        fields = {"pipeline": "{}"}
+        reply: httpx.Response = door.client.post(
+            "/api/v1/pipelines/run", files={"file": picture()}, data=fields, headers=headers
+        )
+        return reply
+
+    with broken(engine_of(door), monkeypatch, lasting=True) as failed:
+        first = ask()
+    assert failed
+    assert first.status_code == (503 if wait else 202)
+    second = ask()
+    assert (second.status_code, second.headers["idempotent-replayed"]) == (200 if wait else 202, "true")
+    (job,) = jobs_of(door.client)
+    assert second.headers["x-facecraft-job-id"] == job["id"]
