@@ -257,6 +257,23 @@ def test_an_answer_that_got_lost_does_not_finish_an_item_twice(jobs: Jobs, pulse
     assert len(jobs.blobs.artifacts(job.id)) == 2
 
 
+def test_results_count_for_the_quota(
+    database: Database, store: FlakyStore, run: Callable[[Performer], Job], jobs: Jobs
+) -> None:
+    """Two pictures that the owner uploaded once: what the first makes fits, what the second makes does not."""
+    sent = jobs.blobs.receive(None, b"picture", name="p", media_type="image/png", expires_at=None)
+    items = tuple(Item(i, None, {PICTURE: Input(sent.id, temporary=False)}) for i in range(2))
+    job = jobs.repository.add(NewJob(None, TASK, items))
+    jobs.blobs.quota_bytes = jobs.blobs.used_bytes(None) + 3
+    ended = run(Raising(lambda _: None))
+    assert (ended.state, ended.succeeded, ended.failed) == (JobState.SUCCEEDED, 1, 1)
+    failed = jobs.repository.items(None, job.id)[1]
+    assert failed.failure is not None
+    assert failed.failure.code == "quota_exceeded"
+    assert len(jobs.blobs.artifacts(job.id)) == 1
+    assert len(list(store.find("blobs"))) == 2, "bytes that nobody knows of were left behind"
+
+
 def test_a_job_of_another_version_fails_and_hides_no_other(
     jobs: Jobs, database: Database, run: Callable[[Performer], Job]
 ) -> None:
@@ -324,3 +341,20 @@ def test_the_first_reason_to_stop_counts(jobs: Jobs, pulse: Pulse) -> None:
         assert (hold.why, hold.cancelled) == (Stop.UNWANTED, True)
     with pytest.raises(LeaseLostError):
         jobs.leases.tell(Lease(lease.job, "01a1fc35-62b7-788a-bb7c-e52f40bb0f7c", lease.until), 0.5, None)
+
+
+def test_an_end_that_was_undone_is_counted_once_it_is_written(database: Database, store: FlakyStore) -> None:
+    heard: list[Job] = []
+    jobs = open_jobs(database, store, JobConfig(), retention=None, ended=heard.append)
+    job = jobs.repository.add(NewJob(None, TASK, (Item(0, None, {}),)))
+
+    def breaks() -> None:
+        with database.write() as connection:
+            jobs.repository.end(connection, job.id, JobState.CANCELLED, None, jobs.repository.clock())
+            raise StorageError
+
+    with pytest.raises(StorageError):
+        breaks()
+    assert heard == []
+    jobs.repository.cancel(None, job.id)
+    assert [(each.id, each.state) for each in heard] == [(job.id, JobState.CANCELLED)]

@@ -40,7 +40,9 @@ MOST_SWEPT = 20_000
 class Blobs:
     """Uploads and artifacts of all callers. Safe to use from several threads and processes."""
 
-    def __init__(self, database: Database, store: BlobStore) -> None:
+    def __init__(self, database: Database, store: BlobStore, *, quota_bytes: int | None = None) -> None:
+        """``quota_bytes`` is how much jobs may keep for one owner, uploads included (None: any amount)."""
+        self.quota_bytes = quota_bytes
         self._database = database
         self._store = store
 

@@ -43,10 +43,12 @@ def open_jobs(
     config: JobConfig,
     *,
     retention: timedelta | None,
+    quota_bytes: int | None = None,
     ended: Callable[[Job], None] = _unheard,
 ) -> Jobs:
     """Return the jobs of ``database`` with their files in ``store``; ``retention`` is how long they are kept.
 
+    ``quota_bytes`` is how much is kept for one owner (None: any amount).
     ``ended`` hears of each job that ends through what is returned; it must be quick and must not raise.
     """
     # All of these need the database packages.
@@ -73,6 +75,6 @@ def open_jobs(
         database=database,
         repository=repository,
         leases=Leases(repository, seconds=config.job_lease_seconds, max_attempts=config.job_max_attempts),
-        blobs=Blobs(database, store),
+        blobs=Blobs(database, store, quota_bytes=quota_bytes),
         workers=Workers(database, clock=repository.clock),
     )

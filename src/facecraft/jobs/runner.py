@@ -16,6 +16,7 @@ from facecraft.errors import (
     FacecraftError,
     LeaseLostError,
     ModelInstallingError,
+    QuotaExceededError,
     StorageError,
     TaskUnknownError,
 )
@@ -166,6 +167,10 @@ class JobRunner:
             # Only here it is certain that no row says where these bytes are.
             self.blobs.discard(saved)
             raise
+        except QuotaExceededError as error:
+            self.blobs.discard(saved)
+            failure = Failure.of(error)
+            self._finish_item(hold, item, failure, saved=(), done=done + 1)
         return failure
 
     def _products(self, hold: Hold, item: Item) -> tuple[Product, ...]:
@@ -195,7 +200,9 @@ class JobRunner:
         lease, fraction = hold.lease, hold.tracker.end(done)
 
         def also(connection: Connection) -> None:
-            blob_rows.place(connection, saved)
+            if not saved:
+                return  # a failure is written down however much is kept
+            blob_rows.place_within(connection, saved, owner=lease.job.owner, quota_bytes=self.blobs.quota_bytes)
 
         def write() -> None:
             self.leases.finish_item(lease, item, failure, fraction=fraction, also=also)

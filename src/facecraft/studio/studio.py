@@ -156,7 +156,10 @@ class Studio:
                 hours = settings.cleanup_age_hours
                 store = open_blob_store(settings, settings.output_dir)
                 retention = timedelta(hours=hours) if hours else None
-                self._jobs = open_jobs(self.database, store, settings, retention=retention, ended=self._ended)
+                quota = settings.quota_bytes
+                self._jobs = open_jobs(
+                    self.database, store, settings, retention=retention, quota_bytes=quota, ended=self._ended
+                )
             return self._jobs
 
     def read(self, picture: Picture) -> Image:
