@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Self
@@ -76,16 +76,19 @@ class Database:
 
         On SQLite the write lock is taken at the start, so that a transaction which reads before it writes is never
         refused half-way. Threads of this process take turns before they ask for it: SQLite lets who finds it taken
-        sleep, up to a tenth of a second at a time. Raises StorageError and its kin, for the statements of the block too.
+        sleep, up to a tenth of a second at a time. What was left with :func:`when_kept` is done after it. Raises StorageError and its kin, for the statements of the block too.
         """
+        kept: list[Callable[[], object]] = []
         with (
             self._turn,
             translated(),
             self.engine.connect() as plain,
-            plain.execution_options(facecraft_write=True) as connection,
+            plain.execution_options(facecraft_write=True, facecraft_kept=kept) as connection,
             connection.begin(),
         ):
             yield connection
+        for call in kept:
+            call()
 
     def migrate(self) -> None:
         """Bring the tables to the state of this version. Does nothing when they are; safe to run twice at once.
@@ -140,6 +143,12 @@ class Database:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def when_kept(connection: Connection, call: Callable[[], object]) -> None:
+    """Do ``call`` once the transaction of ``connection`` (:meth:`Database.write`) is kept, and never if it is undone."""
+    kept: list[Callable[[], object]] = connection.get_execution_options()["facecraft_kept"]
+    kept.append(call)
 
 
 def _open_sqlite(url: URL, pool_size: int) -> Engine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from facecraft.jobs.config import JobConfig
@@ -49,9 +50,10 @@ def open_jobs(
     """Return the jobs of ``database`` with their files in ``store``; ``retention`` is how long they are kept.
 
     ``quota_bytes`` is how much is kept for one owner (None: any amount).
-    ``ended`` hears of each job that ends through what is returned; it must be quick and must not raise.
+    ``ended`` hears of each job whose end through what is returned was written down; it must be quick and must not raise.
     """
     # All of these need the database packages.
+    from facecraft.db.database import when_kept  # noqa: PLC0415
     from facecraft.jobs.blobs import Blobs  # noqa: PLC0415
     from facecraft.jobs.leases import Leases  # noqa: PLC0415
     from facecraft.jobs.repository import JobRepository, nobody  # noqa: PLC0415
@@ -62,7 +64,7 @@ def open_jobs(
 
     def told(connection: Connection, job: Job) -> None:
         announce(connection, job)
-        ended(job)
+        when_kept(connection, partial(ended, job))
 
     repository = JobRepository(
         database,

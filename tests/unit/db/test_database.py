@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from facecraft.db.database import Database
+from facecraft.db.database import Database, when_kept
 from facecraft.db.ids import new_id
 from facecraft.db.tables import ERASURES
 from facecraft.db.types import UtcDateTime
@@ -52,6 +52,23 @@ def test_a_transaction_that_raises_is_undone_whole(database: Database) -> None:
     with pytest.raises(KeyError):
         half()
     assert keys(database) == []
+
+
+def test_what_follows_a_transaction_is_done_only_when_it_was_kept(database: Database) -> None:
+    done: list[list[str]] = []
+
+    def write(*, fails: bool) -> None:
+        with database.write() as connection:
+            when_kept(connection, lambda: done.append(keys(database)))
+            connection.execute(sa.insert(ERASURES).values(key="a", due_at=NOW))
+            if fails:
+                raise KeyError
+
+    with pytest.raises(KeyError):
+        write(fails=True)
+    assert done == []
+    write(fails=False)
+    assert done == [["a"]]
 
 
 def test_a_read_sees_one_moment(database: Database) -> None:
