@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
+from threading import enumerate as enumerate_threads
 
 import pytest
 import sqlalchemy as sa
@@ -549,3 +551,34 @@ def test_the_certificate_must_be_for_the_name_although_the_number_is_called(
             assert receiver.received[0].headers["host"] == f"{name}:{receiver.port}"
         else:
             assert "CERTIFICATE_VERIFY_FAILED" in (done.last_error or "")
+
+
+def test_names_that_are_never_answered_hold_up_nobody_else(
+    webhooks: Webhooks, database: Database, clock: Clock, deliver: Callable[..., Deliverer], receiver: Receiver
+) -> None:
+    over = Event()
+
+    def ask(name: str) -> list[str]:
+        if name == "tar.example":
+            over.wait(60)
+        return ["127.0.0.1"]
+
+    asking = Webhooks(database, private=True, clock=clock, ask=lambda _: ["127.0.0.1"])
+    for _ in range(12):  # as often as they are tried, more than all the threads there are for questions to the database
+        add(asking, "http://tar.example/", EventType.JOB_FAILED, owner=STRANGER)
+    for _ in range(2):
+        tell(database, EventType.JOB_FAILED, owner=STRANGER)
+    try:
+        deliverer = deliver(ask=ask, seconds=0.1)
+        deadline = time.monotonic() + 20
+        while sum(thread.name == "facecraft-resolving" for thread in enumerate_threads()) < 45:
+            assert time.monotonic() < deadline, "nobody asked"
+            time.sleep(0.02)
+        webhook = add(webhooks, receiver.url())
+        tell(database)
+        until(webhooks, webhook, lambda one: one.state is DeliveryState.DELIVERED)
+        deliverer.close()
+        # The process can end: Python waits for threads that are no daemons.
+        assert all(thread.daemon for thread in enumerate_threads() if thread.name == "facecraft-resolving")
+    finally:
+        over.set()

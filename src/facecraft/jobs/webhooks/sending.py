@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import Self
 
 import anyio
-import anyio.to_thread
 import httpx
 
 from facecraft.errors import AddressRefusedError
 from facecraft.jobs.webhooks.addresses import Address, Resolver, Target, check_url, refuse_private, resolve
+from facecraft.jobs.webhooks.resolving import Resolving
 
 SECONDS = 15.0
 """For a whole attempt, from the name to the answer; Standard Webhooks asks for 15 to 30."""
@@ -41,7 +41,7 @@ class Answer:
 
 
 class Sender:
-    """Sends requests that others asked for. Use it as an asynchronous context manager, in one event loop."""
+    """Sends requests that others asked for. Make it in its event loop, and use it as an asynchronous context manager."""
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class Sender:
         self._private = private
         self._ask = ask
         self._seconds = seconds
+        self._resolving: Resolving[list[Address]] = Resolving()
         # A connection is checked against the name it was made for. It is never kept: another name may have the same
         # address. Nothing of the environment is used, in which a proxy would resolve names by its own rules.
         self._client = httpx.AsyncClient(
@@ -80,7 +81,7 @@ class Sender:
             try:
                 target = check_url(url, private=self._private)
                 judge = partial(refuse_private, target.host, private=self._private, ask=self._ask)
-                addresses = await anyio.to_thread.run_sync(judge, abandon_on_cancel=True)
+                addresses = await self._resolving.do(judge)
                 await self._post(target, addresses[:_MAX_ADDRESSES], headers, body, heard)
             except AddressRefusedError as error:
                 return Answer(error=error.message)
