@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import pytest
 import sqlalchemy as sa
@@ -22,12 +24,15 @@ from facecraft.errors import (
     LeaseLostError,
     NoFaceFoundError,
 )
+from facecraft.jobs import blob_rows
+from facecraft.jobs.blobs import Blobs
 from facecraft.jobs.job import ENDED, TRANSITIONS, Failure, Input, Item, Job, JobState, NewJob
 from facecraft.jobs.leases import Leases
 from facecraft.jobs.repository import JobRepository
 from facecraft.jobs.tasks import GPU, FacesTask, PipelineTask
 from facecraft.pipelines.presets import CutoutPresetOptions
 from facecraft.pipelines.recognition import EmbedOptions
+from facecraft.storage import ObjectBlobStore
 
 WORKER = str(uuid.uuid4())
 HOUR = timedelta(hours=1)
@@ -471,3 +476,97 @@ def test_the_table_of_transitions_is_what_the_rows_do() -> None:
     assert set(TRANSITIONS) == set(JobState)
     assert TRANSITIONS[JobState.SUCCEEDED] == frozenset()
     assert all(TRANSITIONS[state] <= {JobState.QUEUED} for state in ENDED)
+
+
+def job_with(database: Database, jobs: JobRepository, clock: Clock, shared: str) -> Job:
+    item = Item(0, "0.jpg", {"picture": Input(shared, temporary=False)})
+    return jobs.add(NewJob(None, new(database, clock).task, (item,)))
+
+
+def kept_until(database: Database, shared: str) -> datetime | None:
+    return expiry_of(database, Item(0, None, {"picture": Input(shared, temporary=False)}))
+
+
+@pytest.mark.parametrize("end", ["cancel", "delete", "succeed"])
+def test_a_shared_upload_stays_until_the_last_job_that_needs_it_has_ended(
+    database: Database, jobs: JobRepository, leases: Leases, clock: Clock, end: str
+) -> None:
+    shared = blob(database, clock)
+    first, second = (job_with(database, jobs, clock, shared) for _ in range(2))
+    if end == "succeed":
+        lease = leases.claim([GPU], WORKER)
+        assert lease is not None
+        assert lease.job.id == first.id
+        leases.finish(lease, JobState.SUCCEEDED)
+    else:
+        getattr(jobs, end)(None, first.id)
+    assert kept_until(database, shared) is None
+    clock.turn(7200)
+    jobs.sweep()
+    assert kept_until(database, shared) is None
+    jobs.cancel(None, second.id)
+    assert kept_until(database, shared) == clock() + HOUR
+    jobs.retry(None, second.id)
+    assert kept_until(database, shared) is None
+    third = job_with(database, jobs, clock, shared)
+    jobs.cancel(None, third.id)
+    assert kept_until(database, shared) is None
+
+
+def test_a_shared_upload_is_let_go_once_when_its_jobs_end_together(
+    database: Database, jobs: JobRepository, clock: Clock
+) -> None:
+    for _ in range(5):
+        shared = blob(database, clock)
+        made = [job_with(database, jobs, clock, shared) for _ in range(4)]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda job: jobs.cancel(None, job.id), made))
+        assert kept_until(database, shared) == clock() + HOUR
+
+
+@pytest.mark.parametrize("forgotten", ["sweep", "delete"])
+def test_a_result_that_another_job_needs_outlives_the_job_that_made_it(
+    database: Database, jobs: JobRepository, clock: Clock, forgotten: str
+) -> None:
+    maker = jobs.add(new(database, clock))
+    jobs.cancel(None, maker.id)
+    made = blob(database, clock)
+    with database.write() as connection:
+        connection.execute(BLOBS.update().where(BLOBS.c.id == made).values(job_id=maker.id, position=0))
+    waits = job_with(database, jobs, clock, made)
+    clock.turn(3601)
+    gone = jobs.sweep() if forgotten == "sweep" else jobs.delete(None, maker.id)
+    assert made not in gone
+    blobs = Blobs(database, ObjectBlobStore.memory())
+    blobs.sweep(clock())
+    assert kept_until(database, made) is None
+    jobs.cancel(None, waits.id)
+    assert blobs.sweep(clock()) == 1
+    with database.read() as connection:
+        assert connection.execute(sa.select(BLOBS.c.id).where(BLOBS.c.id == made)).first() is None
+
+
+def test_who_takes_a_shared_upload_while_another_lets_it_go_keeps_it(database: Database, clock: Clock) -> None:
+    """The second job is written down between the moment the first asks who needs the upload and its answer."""
+    if database.is_sqlite:
+        pytest.skip("SQLite has one writer at a time")
+    jobs = JobRepository(database, retention=HOUR, clock=clock)
+    shared = blob(database, clock)
+    first = job_with(database, jobs, clock, shared)
+    item = Item(0, "0.jpg", {"picture": Input(shared, temporary=False)})
+    held, ending = Event(), Event()
+
+    def also(connection: Connection) -> None:
+        blob_rows.hold(connection, None, [shared])
+        held.set()
+        ending.wait(10)
+        time.sleep(0.3)  # the other one comes to the row that we hold
+
+    with ThreadPoolExecutor(2) as pool:
+        taken = pool.submit(jobs.add, NewJob(None, new(database, clock).task, (item,)), also=also)
+        assert held.wait(10)
+        ended = pool.submit(jobs.cancel, None, first.id)
+        ending.set()
+        taken.result()
+        ended.result()
+    assert kept_until(database, shared) is None

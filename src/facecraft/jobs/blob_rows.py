@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from facecraft.db.tables import BLOBS
+from facecraft.db.tables import BLOBS, JOB_INPUTS
 from facecraft.errors import InputBlobNotFoundError, QuotaExceededError, StorageError
 
 PLACED_WITHIN = timedelta(minutes=30)
@@ -128,6 +128,20 @@ def hold(connection: Connection, owner: str | None, ids: Sequence[str]) -> None:
         held += connection.execute(BLOBS.update().where(mine).values(expires_at=None)).rowcount
     if held != len(wanted):
         raise InputBlobNotFoundError
+
+
+def lock(connection: Connection, which: sa.ColumnElement[bool]) -> None:
+    """Wait for those who are about to hold any of these files; whoever comes later waits for us.
+
+    Who needs a file is asked after this, in a statement of its own: one that had to wait for a row itself would still
+    see who needed it before (Postgres, 13.2.1).
+    """
+    connection.execute(sa.select(BLOBS.c.id).where(which).order_by(BLOBS.c.id).with_for_update()).all()
+
+
+def unneeded() -> sa.ColumnElement[bool]:
+    """The condition that no job which has not ended needs a file that it shares with others."""
+    return ~sa.exists().where(JOB_INPUTS.c.blob_id == BLOBS.c.id)
 
 
 def used_bytes(connection: Connection, owner: str | None) -> int:

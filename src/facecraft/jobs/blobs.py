@@ -189,13 +189,13 @@ class Blobs:
             self.erase(found)
 
     def sweep(self, now: datetime | None = None) -> int:
-        """Delete what has expired, and artifacts whose job is gone; return how many blobs that were.
+        """Delete what has expired, and artifacts whose job is gone and that no other needs; return how many that were.
 
         What a queued or running job needs does not expire (:func:`~facecraft.jobs.blob_rows.hold`). Deletes 20,000
         at most; several processes may sweep at once. Raises StorageError.
         """
         limit = (now or rows.present()) - rows.SWEPT_AFTER
-        orphaned = sa.and_(BLOBS.c.job_id.is_(None), BLOBS.c.position.is_not(None))
+        orphaned = sa.and_(BLOBS.c.job_id.is_(None), BLOBS.c.position.is_not(None), rows.unneeded())
         due = sa.select(BLOBS).where(sa.or_(BLOBS.c.expires_at <= limit, orphaned)).limit(rows.BATCH)
         swept = 0
         while swept < MOST_SWEPT:

@@ -18,7 +18,7 @@ from facecraft.db.listing import Listing, check_limit, cut, decode_cursor
 from facecraft.db.tables import BLOBS, JOB_EVENTS, JOB_ITEMS, JOBS
 from facecraft.db.types import Id, UtcDateTime
 from facecraft.errors import BusyError, CancelledError, JobNotFoundError, JobStateError
-from facecraft.jobs import rows
+from facecraft.jobs import blob_rows, rows
 from facecraft.jobs.job import ENDED, Event, Failure, Item, Job, JobState, NewJob, Owner, origins
 
 Also = Callable[[Connection], None]
@@ -35,6 +35,16 @@ def nobody(connection: Connection, job: Job) -> None:
 
 def nothing(connection: Connection) -> None:
     """Write nothing else: the null form of :data:`Also`."""
+
+
+def all_of(*parts: Also) -> Also:
+    """Write each of ``parts``, in their order."""
+
+    def also(connection: Connection) -> None:
+        for part in parts:
+            part(connection)
+
+    return also
 
 
 def unsaid(job: Job, position: int | None, /) -> Also:  # noqa: ARG001 - the null form of :data:`Added`
@@ -199,7 +209,7 @@ class JobRepository:
                 .where(JOB_ITEMS.c.job_id == job.id, JOB_ITEMS.c.state != JobState.SUCCEEDED.value)
                 .values(state=JobState.QUEUED.value, failure=sa.null(), finished_at=None)
             )
-            rows.keep_inputs(connection, _undone(connection, job.id), now)
+            rows.keep_inputs(connection, job.id, _undone(connection, job.id), now)
             values = {
                 "state": JobState.QUEUED.value,
                 "attempt": 0,
@@ -283,7 +293,7 @@ class JobRepository:
             rows.expire_inputs(connection, items, now)
         else:
             rows.expire_inputs(connection, [item for item in items if item.state is not JobState.SUCCEEDED], expiry)
-        rows.release_inputs(connection, items, expiry)
+        rows.release_inputs(connection, job_id, items, expiry)
         self.told(connection, rows.job_of(row))
 
 
@@ -317,12 +327,18 @@ def _undone(connection: Connection, job_id: str) -> tuple[Item, ...]:
 
 
 def _forget(connection: Connection, job_id: str, now: datetime, expiry: datetime | None) -> tuple[str, ...]:
-    """Delete the rows of a job; its blobs expire now, and lose it. Uploads that it shared expire at ``expiry``."""
+    """Delete the rows of a job; its blobs expire now, and lose it. Uploads that it shared expire at ``expiry``.
+
+    What another job needs that has not ended is left to it. Returns the blobs whose bytes are to be deleted now.
+    """
     items = rows.items_of(connection, job_id)
     rows.expire_inputs(connection, items, now)
-    rows.release_inputs(connection, items, expiry)
-    connection.execute(BLOBS.update().where(BLOBS.c.job_id == job_id).values(expires_at=now))
-    made = connection.execute(sa.select(BLOBS.c.id).where(BLOBS.c.job_id == job_id)).scalars().all()
+    rows.release_inputs(connection, job_id, items, expiry)
+    blob_rows.lock(connection, BLOBS.c.job_id == job_id)
     sent = [given.blob_id for item in items for given in item.inputs.values() if given.temporary]
+    own = [BLOBS.c.job_id == job_id, *(BLOBS.c.id.in_(part) for part in blob_rows.batches(sent))]
+    free = blob_rows.unneeded()
+    gone = [connection.execute(sa.select(BLOBS.c.id).where(which, free)).scalars().all() for which in own]
+    connection.execute(BLOBS.update().where(BLOBS.c.job_id == job_id, free).values(expires_at=now))
     connection.execute(JOBS.delete().where(JOBS.c.id == job_id))
-    return (*made, *sent)
+    return tuple(blob_id for part in gone for blob_id in part)

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlalchemy.engine import Connection, Row
 
-from facecraft.db.tables import BLOBS, JOB_EVENTS, JOB_ITEMS, JOBS
+from facecraft.db.tables import BLOBS, JOB_EVENTS, JOB_INPUTS, JOB_ITEMS, JOBS
+from facecraft.jobs import blob_rows
 from facecraft.jobs.job import EVERYBODY, PICTURE, Event, Failure, Input, Item, Job, JobState, NewJob, Owner
 from facecraft.jobs.tasks import TASK, FacesTask, PipelineTask, UnknownTask
 
@@ -128,6 +129,8 @@ def insert(connection: Connection, job_id: str, new: NewJob, state: JobState, no
             for item in new.items
         ],
     )
+    if ended is None:
+        hold(connection, job_id, new.items)
     change(connection, job_id, {}, state.value, now)
 
 
@@ -187,21 +190,40 @@ def expire_picture(connection: Connection, item: Item, at: datetime) -> None:
     _expire(connection, {given.blob_id} if given is not None and given.temporary else set(), at)
 
 
-def keep_inputs(connection: Connection, items: Sequence[Item], now: datetime) -> None:
-    """Keep every upload that ``items`` need and that is still there, until somebody lets it expire."""
+def keep_inputs(connection: Connection, job_id: str, items: Sequence[Item], now: datetime) -> None:
+    """Keep every upload that ``items`` of a job need and that is still there, until somebody lets it expire."""
     expire_inputs(connection, items, None)
-    shared = {given.blob_id for item in items for given in item.inputs.values() if not given.temporary}
-    _expire(connection, shared, None, BLOBS.c.expires_at > now, BLOBS.c.position.is_(None))
+    _expire(connection, shared(items), None, BLOBS.c.expires_at > now)
+    hold(connection, job_id, items)
 
 
-def release_inputs(connection: Connection, items: Sequence[Item], at: datetime | None) -> None:
-    """Let uploads that jobs of the same caller share expire ``at`` that moment unless they do so by themselves."""
-    shared = {given.blob_id for item in items for given in item.inputs.values() if not given.temporary}
-    _expire(connection, shared, at, BLOBS.c.expires_at.is_(None), BLOBS.c.position.is_(None))
+def hold(connection: Connection, job_id: str, items: Sequence[Item]) -> None:
+    """Write down which files a job shares with others, so that none of these lets them expire."""
+    needed = [{"job_id": job_id, "blob_id": blob_id} for blob_id in sorted(shared(items))]
+    if needed:
+        connection.execute(JOB_INPUTS.insert(), needed)
+
+
+def release_inputs(connection: Connection, job_id: str, items: Sequence[Item], at: datetime | None) -> None:
+    """Let uploads that jobs of the same caller share expire ``at`` that moment unless they do so by themselves.
+
+    Those that another job still needs are kept for it: the last one lets them go.
+    """
+    ids = shared(items)
+    if ids:
+        connection.execute(JOB_INPUTS.delete().where(JOB_INPUTS.c.job_id == job_id))
+        blob_rows.lock(connection, BLOBS.c.id.in_(ids))
+        _expire(connection, ids, at, BLOBS.c.expires_at.is_(None), BLOBS.c.position.is_(None))
+
+
+def shared(items: Sequence[Item]) -> set[str]:
+    """Return the ids of the files of ``items`` that others may need, too."""
+    return {given.blob_id for item in items for given in item.inputs.values() if not given.temporary}
 
 
 def _expire(connection: Connection, ids: set[str], at: datetime | None, *where: sa.ColumnElement[bool]) -> None:
     known = sorted(ids)
+    free = () if at is None else (blob_rows.unneeded(),)
     for start in range(0, len(known), 500):
         part = BLOBS.c.id.in_(known[start : start + 500])
-        connection.execute(BLOBS.update().where(part, *where).values(expires_at=at))
+        connection.execute(BLOBS.update().where(part, *where, *free).values(expires_at=at))

@@ -54,6 +54,13 @@ JOB_ITEMS = sa.Table(
     sa.Column("finished_at", UtcDateTime),
 )
 
+JOB_INPUTS = sa.Table(
+    "job_inputs",  # the files that a job which has not ended shares with others: nobody deletes them meanwhile
+    METADATA,
+    sa.Column("job_id", Id, sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("blob_id", Id, primary_key=True, index=True),
+)
+
 JOB_EVENTS = sa.Table(
     "job_events",
     METADATA,

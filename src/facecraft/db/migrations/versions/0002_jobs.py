@@ -126,6 +126,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job_id", "number", name="pk_job_events"),
     )
     op.create_table(
+        "job_inputs",
+        sa.Column("job_id", _ID, nullable=False),
+        sa.Column("blob_id", _ID, nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_job_inputs_job_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "blob_id", name="pk_job_inputs"),
+    )
+    op.create_index("ix_job_inputs_blob_id", "job_inputs", ["blob_id"])
+    op.create_table(
         "job_items",
         sa.Column("job_id", _ID, nullable=False),
         sa.Column("position", sa.Integer, autoincrement=False, nullable=False),
@@ -171,6 +179,7 @@ def downgrade() -> None:
         "workers",
         "blobs",
         "job_events",
+        "job_inputs",
         "job_items",
         "jobs",
     ):
