@@ -110,7 +110,8 @@ def test_broad_except_stands_only_at_the_outermost_doors() -> None:
                 names = {n.id for n in ast.walk(node.type or ast.Name("BaseException")) if isinstance(n, ast.Name)}
                 if names & {"Exception", "BaseException"}:
                     found.add(path.relative_to(SRC).as_posix())
-    assert found <= {"cli/app.py", "api/problems.py", "jobs/runner.py", "inference/pool.py"}
+    # jobs/loops.py: what takes back jobs, keeps leases and tells webhooks must outlive every error, for all of these.
+    assert found <= {"cli/app.py", "api/problems.py", "jobs/runner.py", "jobs/loops.py", "inference/pool.py"}
 
 
 @pytest.mark.parametrize("module", ["facecraft", "facecraft.cli.app"])

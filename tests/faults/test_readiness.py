@@ -57,6 +57,7 @@ def test_a_stopped_postgres_is_named_and_comes_back(
             assert (reply.status_code, body["code"]) == (503, "not_ready")
             assert "database" in str(body["detail"])
             assert body["parts"]["store"] is True  # type: ignore[index]
+            assert body["parts"]["threads"] is True  # type: ignore[index]
             assert PASSWORD not in reply.text
             assert str(own_postgres.port) not in reply.text
             assert client.get("/health").status_code == 200

@@ -27,6 +27,7 @@ from facecraft.api.installs import Installs
 from facecraft.api.limits import BodyLimit, body_limit
 from facecraft.api.listening import check_address
 from facecraft.api.metering import Metered, watch
+from facecraft.api.parts import threads_part
 from facecraft.api.routes import (
     account,
     auth,
@@ -55,6 +56,7 @@ from facecraft.api.workbench import Workbench
 from facecraft.inference.devices import cpu_count
 from facecraft.jobs.capacity import Capacity
 from facecraft.jobs.housekeeping import Chore
+from facecraft.jobs.loops import dead
 from facecraft.jobs.webhooks.opening import chores_of, start_deliverer
 from facecraft.settings import Settings
 from facecraft.storage import open_store
@@ -100,6 +102,8 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
             start_engine, opened, capacity, [*chores_of(database), *_chores(opened, gate)]
         )
         deliverer = start_deliverer(database, settings)
+        told = () if deliverer is None else (deliverer.loop,)
+        parts.add(threads_part(lambda: (*engine.dead(), *dead(told))))
         feed = EventFeed(opened.jobs.repository)
         when_told_to_stop(feed.end)
         app.state.services = Services(

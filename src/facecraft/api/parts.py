@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio.to_thread
@@ -84,6 +84,10 @@ class Parts:
     def __init__(self, parts: tuple[Part, ...]) -> None:
         self._parts = parts
 
+    def add(self, part: Part) -> None:
+        """Ask for this one, too."""
+        self._parts = (*self._parts, part)
+
     def known(self) -> Mapping[str, bool]:
         """Return which parts were ready when they were last asked, by name. Does not ask."""
         return {part.name: part.ready for part in self._parts if part.ready is not None}
@@ -102,6 +106,19 @@ def problem_of(problems: Mapping[str, FacecraftError | None]) -> PartNotReadyErr
     told = "; ".join(f"{name}: {problem.public_message}" for name, problem in failed.items())
     hints = [problem.public_hint for problem in failed.values() if problem.public_hint]
     return PartNotReadyError(f"Not ready: {told}", hint=hints[0] if hints else None)
+
+
+def threads_part(dead: Callable[[], Sequence[str]]) -> Part:
+    """Return the part that is ready as long as ``dead`` names no thread of this process."""
+
+    def check() -> None:
+        stopped = dead()
+        if stopped:
+            raise PartNotReadyError(
+                f"Threads of the server have stopped: {', '.join(stopped)}.", hint="Start the server again."
+            )
+
+    return Part("threads", check, fresh_seconds=FRESH_SECONDS)
 
 
 def parts_of(settings: Settings, studio: Studio, store: BlobStore) -> Parts:

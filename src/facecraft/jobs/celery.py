@@ -17,6 +17,7 @@ from facecraft.errors import FacecraftError, RuntimeMissingError, StorageError
 from facecraft.jobs.config import JobConfig
 from facecraft.jobs.housekeeping import Chore, Housekeeping, chores_of
 from facecraft.jobs.job import Job
+from facecraft.jobs.loops import Loop, dead
 from facecraft.jobs.opening import Jobs
 from facecraft.jobs.tasks import FALLBACK
 
@@ -91,11 +92,11 @@ class Dispatcher:
         self._news = threading.Event()
         self._closing = threading.Event()
         self._in_trouble = False
-        self._thread = threading.Thread(target=self._loop, name="facecraft-dispatcher", daemon=True)
+        self.loop = Loop("dispatcher", self._work)
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self.loop.start()
 
     def wake(self) -> None:
         """Look for waiting jobs now."""
@@ -105,27 +106,32 @@ class Dispatcher:
         """Stop, after what is being sent."""
         self._closing.set()
         self._news.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=READ_SECONDS + 2 * CONNECT_SECONDS)
+        self.loop.join(READ_SECONDS + 2 * CONNECT_SECONDS)
 
-    def _loop(self) -> None:
+    def _work(self) -> None:
         while not self._closing.is_set():
             self._news.clear()
-            pause = POLL_SECONDS
-            try:
-                while self._send(self._jobs.leases.unsent(_NEVER, limit=_BATCH)) == _BATCH:
-                    pass
-                self._send_lost()
-                self._in_trouble = False
-            except FacecraftError as error:
-                pause = _TROUBLE_SECONDS
-                if not self._in_trouble:
-                    self._in_trouble = True
-                    log.warning("jobs wait in the database: %s", error.message, extra={"detail": error.detail})
-            if pause == POLL_SECONDS:
-                self._news.wait(pause)
+            well = False
+            with self.loop.round():
+                well = self._tell()
+            if well:
+                self._news.wait(POLL_SECONDS)
             else:
-                self._closing.wait(pause)
+                self._closing.wait(_TROUBLE_SECONDS)
+
+    def _tell(self) -> bool:
+        """Tell the broker of what waits, and return whether it heard."""
+        try:
+            while self._send(self._jobs.leases.unsent(_NEVER, limit=_BATCH)) == _BATCH:
+                pass
+            self._send_lost()
+        except FacecraftError as error:
+            if not self._in_trouble:
+                self._in_trouble = True
+                log.warning("jobs wait in the database: %s", error.message, extra={"detail": error.detail})
+            return False
+        self._in_trouble = False
+        return True
 
     def _send(self, jobs: Sequence[tuple[str, str]]) -> int:
         """Send a message for each of ``jobs``; return how many. Those that could not be sent count as not told."""
@@ -202,6 +208,10 @@ class CeleryEngine:
 
     def stop(self, job_id: str) -> None:
         """Do nothing: whoever runs the job sees the wish in the database within a second."""
+
+    def dead(self) -> tuple[str, ...]:
+        """Return the names of threads that have stopped and should not have."""
+        return dead((self._dispatcher.loop, self._housekeeping.loop))
 
     def close(self) -> None:
         """Stop; jobs go on elsewhere."""

@@ -6,12 +6,14 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from facecraft.errors import FacecraftError
 from facecraft.jobs.capacity import Capacity, stand_back
 from facecraft.jobs.engine import GRACE_SECONDS
 from facecraft.jobs.housekeeping import Chore, Housekeeping, chores_of
 from facecraft.jobs.job import Job, Lease
+from facecraft.jobs.loops import Loop, dead
 from facecraft.jobs.opening import Jobs
 from facecraft.jobs.performing import Performer
 from facecraft.jobs.pulse import Pulse
@@ -50,17 +52,14 @@ class EmbeddedEngine:
         self._news = threading.Event()
         self._closing = threading.Event()
         self._looking = threading.Lock()
-        self._threads = [
-            threading.Thread(target=self._serve, name=f"facecraft-job-{number}", daemon=True)
-            for number in range(capacity.places)
-        ]
+        self._loops = [Loop(f"job-{number}", partial(self._serve, number)) for number in range(capacity.places)]
 
     def start(self) -> None:
         """Begin. Raises StorageError."""
         self._pulse.start()
         self._housekeeping.start()
-        for thread in self._threads:
-            thread.start()
+        for loop in self._loops:
+            loop.start()
 
     def wake(self, job: Job) -> None:  # noqa: ARG002 - whoever looks takes the job that waited longest
         """Look for work now."""
@@ -69,6 +68,10 @@ class EmbeddedEngine:
     def stop(self, job_id: str) -> None:
         """Stop a job that runs here."""
         self._pulse.stop(job_id)
+
+    def dead(self) -> tuple[str, ...]:
+        """Return the names of threads that have stopped and should not have."""
+        return dead((*self._loops, self._pulse.loop, self._housekeeping.loop))
 
     def close(self, *, grace: float = GRACE_SECONDS) -> None:
         """Take up nothing more, let running jobs end for ``grace`` seconds, then give them back to the queue."""
@@ -82,19 +85,20 @@ class EmbeddedEngine:
 
     def _wait(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(timeout=max(0.0, deadline - time.monotonic()))
+        for loop in self._loops:
+            loop.join(deadline - time.monotonic())
 
-    def _serve(self) -> None:
+    def _serve(self, number: int) -> None:
+        loop = self._loops[number]
         stand_back()
-        while (lease := self._next()) is not None:
+        while (lease := self._next(loop)) is not None:
             try:
-                self._runner.run(lease)
+                with loop.round():
+                    self._runner.run(lease)
             finally:
                 self._capacity.leave()
 
-    def _next(self) -> Lease | None:
+    def _next(self, loop: Loop) -> Lease | None:
         """Wait for a place and a job, and take both; None when the engine closes."""
         with self._looking:
             while not self._closing.is_set():
@@ -102,14 +106,20 @@ class EmbeddedEngine:
                 self._capacity.enter()
                 lease = None
                 try:
-                    lease = None if self._closing.is_set() else self._leases.claim(QUEUES, self._pulse.worker_id)
-                except FacecraftError as error:
-                    log.warning("no job could be taken: %s", error.message, extra={"detail": error.detail})
-                    self._closing.wait(_TROUBLE_SECONDS)
+                    with loop.round():
+                        lease = None if self._closing.is_set() else self._claim()
                 finally:
                     if lease is None:
                         self._capacity.leave()
                 if lease is not None:
                     return lease
                 self._news.wait(POLL_SECONDS)
+            return None
+
+    def _claim(self) -> Lease | None:
+        try:
+            return self._leases.claim(QUEUES, self._pulse.worker_id)
+        except FacecraftError as error:
+            log.warning("no job could be taken: %s", error.message, extra={"detail": error.detail})
+            self._closing.wait(_TROUBLE_SECONDS)
             return None

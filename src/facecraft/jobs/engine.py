@@ -26,6 +26,10 @@ class Engine(Protocol):
         """Say that somebody asked a running job to stop, after that was written down. Returns at once."""
         ...
 
+    def dead(self) -> tuple[str, ...]:
+        """Return the names of threads of it that have stopped and should not have: such a process is to be ended."""
+        ...
+
     def close(self) -> None:
         """Take up nothing more; let running jobs end for a while, then give them back."""
         ...

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from facecraft.errors import FacecraftError
+from facecraft.jobs.loops import Loop
 from facecraft.jobs.opening import Jobs
 
 log = logging.getLogger("facecraft.jobs")
@@ -38,32 +39,36 @@ class Housekeeping:
     def __init__(self, chores: Sequence[Chore]) -> None:
         self._chores = tuple(chores)
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="facecraft-chores", daemon=True)
+        self.loop = Loop("chores", self._work)
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self.loop.start()
 
     def close(self) -> None:
         """Stop, and wait a while for the chore under way."""
         self._closing.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=20)
+        self.loop.join(20)
 
-    def _loop(self) -> None:
+    def _work(self) -> None:
         start = time.monotonic()
         due = {chore.name: start + chore.wait for chore in self._chores}
         while not self._closing.is_set():
             for chore in self._chores:
                 if time.monotonic() < due[chore.name] or self._closing.is_set():
                     continue
-                try:
-                    chore.do()
-                except FacecraftError as error:
-                    log.warning("%s: %s", chore.name, error.message, extra={"detail": error.detail})
+                with self.loop.round():
+                    self._do(chore)
                 due[chore.name] = time.monotonic() + chore.seconds
             pause = min(due.values(), default=start + _FIRST_SECONDS) - time.monotonic()
             self._closing.wait(max(0.05, pause))
+
+    @staticmethod
+    def _do(chore: Chore) -> None:
+        try:
+            chore.do()
+        except FacecraftError as error:
+            log.warning("%s: %s", chore.name, error.message, extra={"detail": error.detail})
 
 
 def chores_of(jobs: Jobs) -> tuple[Chore, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from enum import StrEnum
 from facecraft.errors import FacecraftError, LeaseLostError
 from facecraft.jobs.job import Lease
 from facecraft.jobs.leases import Leases
+from facecraft.jobs.loops import Loop
 from facecraft.jobs.pace import Tracker
 from facecraft.jobs.workers import BEAT_SECONDS, Worker, Workers
 from facecraft.progress import CancelToken
@@ -107,7 +108,7 @@ class Pulse:
         self._closing = threading.Event()
         self._renewed = self._looked = self._beaten = time.monotonic()
         self._in_trouble = False
-        self._thread = threading.Thread(target=self._beat, name="facecraft-pulse", daemon=True)
+        self.loop = Loop("pulse", self._beat)
 
     @property
     def worker_id(self) -> str:
@@ -122,7 +123,7 @@ class Pulse:
     def start(self) -> None:
         """Write down that the worker is there, and begin. Raises StorageError."""
         self._worker = self._workers.seen(self._worker)
-        self._thread.start()
+        self.loop.start()
 
     @contextmanager
     def hold(self, lease: Lease, tracker: Tracker, *, seconds: float) -> Iterator[Hold]:
@@ -152,8 +153,7 @@ class Pulse:
     def close(self) -> None:
         """Stop, and take the worker out of the list."""
         self._closing.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=20)
+        self.loop.join(20)
         try:
             self._workers.forget(self._worker.id)
         except FacecraftError as error:
@@ -167,16 +167,25 @@ class Pulse:
         while not self._closing.is_set():
             self._closing.wait(TICK_SECONDS)
             for step in (self._keep, self._look, self._tell, self._say):
-                try:
-                    step()
-                except FacecraftError as error:
-                    if not self._in_trouble:
-                        self._in_trouble = True
-                        log.warning("the database does not answer: %s", error.message, extra={"detail": error.detail})
+                answers = True
+                with self.loop.round():
+                    answers = self._ask(step)
+                if not answers:
                     # A database that is away takes long to say so: the leases come first.
                     break
             else:
                 self._in_trouble = False
+
+    def _ask(self, step: Callable[[], None]) -> bool:
+        """Do ``step`` and return whether the database answers."""
+        try:
+            step()
+        except FacecraftError as error:
+            if not self._in_trouble:
+                self._in_trouble = True
+                log.warning("the database does not answer: %s", error.message, extra={"detail": error.detail})
+            return False
+        return True
 
     def _keep(self) -> None:
         now = time.monotonic()

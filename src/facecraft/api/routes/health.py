@@ -40,7 +40,7 @@ class Ready(BaseModel):
     ready: bool = True
     models_loaded: bool = True
     parts: dict[str, bool]
-    """Whether the models, the database, the store and, where there is one, the broker are ready."""
+    """Whether the models, the database, the store, the threads of the process and, where there is one, the broker are ready."""
 
 
 class DeviceStatus(BaseModel):

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 
 from facecraft.db.database import Database
 from facecraft.errors import FacecraftError
+from facecraft.jobs.loops import Loop
 from facecraft.jobs.webhooks import rows
 from facecraft.jobs.webhooks.addresses import Resolver, resolve
 from facecraft.jobs.webhooks.records import TEST, message_id
@@ -71,22 +72,30 @@ class Deliverer:
         self._agent = f"facecraft/{version('facecraft')}"
         self._running: Counter[str] = Counter()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: anyio.run(self._serve), name="facecraft-webhooks", daemon=True)
+        self.loop = Loop("webhooks", self._work)
 
     def start(self) -> None:
         """Begin to send."""
-        self._thread.start()
+        self.loop.start()
 
     def close(self) -> None:
         """Stop taking deliveries up and wait some seconds for those under way; what is left is sent again later."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=2 * GRACE_SECONDS)
+        self.loop.join(2 * GRACE_SECONDS)
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            with self.loop.round():
+                anyio.run(self._serve)
+            self._running.clear()
+            self._stop.wait(self._poll_seconds)
 
     async def _serve(self) -> None:
         async with self._sender() as sender, anyio.create_task_group() as group:
             while not self._stop.is_set():
-                taken = await self._take()
+                taken: list[Claimed] = []
+                with self.loop.round():
+                    taken = await self._take()
                 for claimed in taken:
                     self._running[claimed.webhook_id] += 1
                     group.start_soon(self._deliver, sender, claimed)
@@ -120,16 +129,21 @@ class Deliverer:
 
     async def _deliver(self, sender: Sender, claimed: Claimed) -> None:
         try:
-            body = claimed.payload.encode()
-            proof = signed(message_id(claimed.id), self._clock(), body, claimed.secrets)
-            headers = {**proof, "Content-Type": "application/json", "User-Agent": self._agent}
-            answer = await sender.send(claimed.url, headers, body)
+            with self.loop.round():
+                await self._send(sender, claimed)
+        finally:
+            self._running -= Counter([claimed.webhook_id])
+
+    async def _send(self, sender: Sender, claimed: Claimed) -> None:
+        body = claimed.payload.encode()
+        proof = signed(message_id(claimed.id), self._clock(), body, claimed.secrets)
+        headers = {**proof, "Content-Type": "application/json", "User-Agent": self._agent}
+        answer = await sender.send(claimed.url, headers, body)
+        try:
             await anyio.to_thread.run_sync(self._settle, claimed, answer)
         except FacecraftError as error:
             # The lease runs out, and it is sent again: the receiver knows it by its id.
             log.warning("a delivery could not be noted: %s", error.message, extra={"detail": error.detail})
-        finally:
-            self._running -= Counter([claimed.webhook_id])
 
     def _settle(self, claimed: Claimed, answer: Answer) -> None:
         now = self._clock()

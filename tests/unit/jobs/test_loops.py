@@ -1,0 +1,126 @@
+"""Threads that must go on do so whatever goes wrong in them, and are named when they do not."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from facecraft.api.parts import threads_part
+from facecraft.db.opening import open_database
+from facecraft.errors import PartNotReadyError
+from facecraft.jobs.capacity import Capacity
+from facecraft.jobs.config import JobConfig
+from facecraft.jobs.embedded import EmbeddedEngine
+from facecraft.jobs.housekeeping import Chore, Housekeeping
+from facecraft.jobs.job import Item, JobState, Lease, NewJob
+from facecraft.jobs.leases import Leases, Renewal
+from facecraft.jobs.loops import Loop, dead
+from facecraft.jobs.opening import open_jobs
+from facecraft.jobs.tasks import PipelineTask
+from facecraft.jobs.webhooks.delivery import Deliverer
+from facecraft.pipelines.presets import CutoutPresetOptions
+from facecraft.storage import ObjectBlobStore
+from facecraft.testing import FakePerformer
+
+TASK = PipelineTask(name="cutout", pipeline=CutoutPresetOptions(fill="red").pipeline())
+SOON = 20.0
+
+
+def until(met: Callable[[], bool]) -> None:
+    waiting = threading.Event()
+    for _ in range(int(SOON / 0.02)):
+        if met():
+            return
+        waiting.wait(0.02)
+    raise AssertionError("it never happened")
+
+
+def test_a_chore_that_fails_unexpectedly_is_done_again_and_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    done: list[str] = []
+
+    def breaks() -> None:
+        done.append("breaks")
+        raise KeyError("secret")
+
+    chores = Housekeeping([Chore("breaks", breaks, 0.01), Chore("works", lambda: done.append("works"), 0.01)])
+    with caplog.at_level(logging.ERROR, "facecraft.jobs"):
+        chores.start()
+        until(lambda: min(done.count("breaks"), done.count("works")) >= 3)
+    assert dead([chores.loop]) == ()
+    chores.close()
+    assert [record.message for record in caplog.records] == ["something unexpected went wrong in chores, which goes on"]
+
+
+def test_a_thread_that_stopped_is_named_and_the_server_is_not_ready() -> None:
+    stop = threading.Event()
+    short, long, idle = Loop("short", lambda: None), Loop("long", lambda: stop.wait(SOON)), Loop("idle", lambda: None)
+    ready = threads_part(lambda: dead((short, long, idle)))._check
+    long.start()
+    ready()
+    short.start()
+    short.join(SOON)
+    assert dead((short, long, idle)) == ("short",)
+    with pytest.raises(PartNotReadyError, match="short"):
+        ready()
+    stop.set()
+    long.join(SOON)
+
+
+class Breaking(Leases):
+    """Leases whose calls fail, the first times, as nobody expects."""
+
+    broken = 0
+
+    def _break(self) -> None:
+        if self.broken < 3:
+            self.broken += 1
+            raise ValueError("a row that cannot be read")
+
+    def claim(self, queues: Sequence[str], worker_id: str) -> Lease | None:
+        self._break()
+        return super().claim(queues, worker_id)
+
+    def renew(self, leases: Sequence[Lease]) -> Renewal:
+        self._break()
+        return super().renew(leases)
+
+
+def test_jobs_are_taken_up_although_asking_for_them_broke(tmp_path: Path) -> None:
+    with open_database(f"sqlite:///{tmp_path / 'facecraft.db'}", migrate=True) as database:
+        jobs = open_jobs(database, ObjectBlobStore.memory(), JobConfig(), retention=None)
+        jobs = replace(jobs, leases=Breaking(jobs.repository))
+        engine = EmbeddedEngine(jobs, FakePerformer(), capacity=Capacity(1), device="cpu")
+        engine.start()
+        try:
+            job = jobs.repository.add(NewJob(None, TASK, (Item(0, None, {}),)))
+            until(lambda: jobs.repository.get(None, job.id).state in (JobState.SUCCEEDED, JobState.FAILED))
+            assert engine.dead() == ()
+        finally:
+            engine.close()
+        assert set(engine.dead()) == {"job-0", "pulse", "chores"}
+
+
+class Misread(Deliverer):
+    """A deliverer that cannot read what it finds, the first times."""
+
+    broken = 0
+
+    def _claim(self, free: int, busy: tuple[str, ...]) -> list:  # type: ignore[type-arg]
+        self.broken += 1
+        if self.broken < 3:
+            raise ValueError("a row that cannot be read")
+        return super()._claim(free, busy)
+
+
+def test_webhooks_are_told_although_looking_for_them_broke(tmp_path: Path) -> None:
+    with open_database(f"sqlite:///{tmp_path / 'facecraft.db'}", migrate=True) as database:
+        deliverer = Misread(database, poll_seconds=0.01)
+        deliverer.start()
+        until(lambda: deliverer.broken > 3)
+        assert not deliverer.loop.dead
+        deliverer.close()
