@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 
 from facecraft.studio import Studio
 from services.jobs import held, picture, until
+from services.redis_server import run_redis
 from services.tiny_networks import tiny_studio
 
 
@@ -87,3 +88,13 @@ def test_without_a_network_the_command_that_installs_one_is_told(door: Any) -> N
     assert reply.status_code == 503
     assert reply.json()["code"] == "model_not_installed"
     assert "facecraft models install" in reply.json()["hint"]
+
+
+def test_a_server_without_models_takes_what_its_workers_restore(
+    open_door: Callable[..., Any], portrait_jpeg: bytes
+) -> None:
+    with run_redis() as redis:
+        client = open_door(celery_broker_url=redis.url).client
+        sent = client.post("/submit", files={"file": ("me.jpg", portrait_jpeg)})
+        assert sent.status_code == 200, sent.text
+        assert client.get(sent.json()["status_url"]).json()["status"] == "processing"

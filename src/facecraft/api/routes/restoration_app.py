@@ -79,10 +79,11 @@ def _submitted(making: Making, form: FileForm) -> Response:
     """Queue the job and answer its id, which is kept with it. Raises what ``submit`` raises. Blocks."""
     services = making.services
     options = RestorePresetOptions(upscale=UPSCALE, formats=(OutputFormat.PNG,))
-    try:
-        services.studio.hub.restorer()
-    except ModelNotInstalledError as error:
-        raise services.installs.instead(error) from error
+    if services.settings.celery_broker_url is None:  # workers elsewhere have models of their own
+        try:
+            services.studio.hub.restorer()
+        except ModelNotInstalledError as error:
+            raise services.installs.instead(error) from error
 
     def reply(queued: Queued) -> Response:
         url = path_of(making.request, "restoration-status", job_id=queued.job.id)
