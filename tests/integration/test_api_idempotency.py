@@ -11,11 +11,13 @@ import pytest
 import sqlalchemy as sa
 from standardwebhooks import Webhook as Verifier
 
-from facecraft.db.tables import IDEMPOTENCY
+from facecraft.db.tables import BLOBS, IDEMPOTENCY
+from facecraft.studio import Studio
 from services.jobs import picture
 from services.receivers import run_receiver
 
 JOBS = "/api/v1/jobs"
+PNG = '{"output": {"formats": ["png"]}}'
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +123,50 @@ def test_the_end_of_a_real_job_is_told(client: httpx.Client, portrait_jpeg: byte
     body = bodies[-1]
     assert body["type"] == "job.failed"
     assert body["data"]["failure"]["code"] == "model_not_installed"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/pipelines/run", "/api/v1/blobs"])
+def test_what_is_kept_at_once_is_made_once_too(open_door: Callable[..., Any], path: str) -> None:
+    door = open_door()
+    fields = {"pipeline": PNG, "return_base64": "true"} if path.endswith("run") else {}
+    first, second = (
+        door.client.post(path, files={"file": picture()}, data=fields, headers={"Idempotency-Key": "once"})
+        for _ in range(2)
+    )
+    assert first.status_code == second.status_code < 300, first.text
+    assert second.headers["idempotent-replayed"] == "true"
+    names = ("job_id", "id", "url")
+    assert [first.json().get(name) for name in names] == [second.json().get(name) for name in names]
+    with door.app.state.services.studio.database.read() as connection:
+        made = connection.execute(sa.select(sa.func.count()).select_from(BLOBS)).scalar_one()
+        (kept,) = connection.execute(sa.select(IDEMPOTENCY.c.body)).scalars()
+    assert made == (1 if path.endswith("blobs") else 2), "a picture and its report"
+    if path.endswith("run"):
+        assert first.json()["artifacts"][0]["base64"].encode() not in kept
+        assert door.client.get(second.json()["artifacts"][0]["url"]).status_code == 200
+
+
+def test_a_portrait_of_the_first_facecraft_is_made_once(
+    open_door: Callable[..., Any], studio: Studio, portrait_jpeg: bytes
+) -> None:
+    client = open_door(studio).client
+    fields = {"width": "80", "height": "80", "return_base64": "true"}
+
+    def ask(path: str, name: str, data: bytes = portrait_jpeg) -> httpx.Response:
+        reply: httpx.Response = client.post(
+            f"/api/v1/{path}", files={name: ("me.jpg", data)}, data=fields, headers={"Idempotency-Key": path}
+        )
+        return reply
+
+    refused = ask("process", "file", picture())
+    assert refused.json()["success"] is False, refused.text
+    for path, name in (("process", "file"), ("process/batch", "files")):
+        first, second = ask(path, name), ask(path, name)
+        assert (first.status_code, second.status_code) == (200, 200)
+        assert first.json()["job_id"] == second.json()["job_id"]
+        assert second.headers["idempotent-replayed"] == "true"
+        one, two = ((body.get("results") or [body])[0] for body in (first.json(), second.json()))
+        assert one["png_base64"]
+        assert not two["png_base64"]
+        assert client.get(two["png_url"]).status_code == 200
+    assert count(client) == 2

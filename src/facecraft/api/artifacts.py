@@ -10,12 +10,13 @@ from fastapi import Request
 
 from facecraft.api.dependencies import Services
 from facecraft.api.job_reports import path_of
-from facecraft.errors import FacecraftError
+from facecraft.errors import FacecraftError, StorageError
 from facecraft.imaging.codecs import OutputFormat
 from facecraft.jobs import blob_rows
 from facecraft.jobs.blob_rows import Blob
 from facecraft.jobs.job import Failure, Item, Job, JobState, NewJob
 from facecraft.jobs.performing import Product, artifact_name
+from facecraft.jobs.repository import Also, all_of, nothing
 from facecraft.jobs.tasks import Task
 
 MEDIA_TYPES = {
@@ -87,8 +88,10 @@ def store(
     return tuple(stored)
 
 
-def record(services: Services, owner: str | None, job_id: str, task: Task, kept: Sequence[Kept]) -> Job:
-    """Write down a job that is done, with one item for each of ``kept``: all of it or nothing. Blocks.
+def record(
+    services: Services, owner: str | None, job_id: str, task: Task, kept: Sequence[Kept], *, also: Also = nothing
+) -> Job:
+    """Write down a job that is done, with one item for each of ``kept``, and ``also``: all of it or nothing. Blocks.
 
     Raises QuotaExceededError, StorageError; the files are forgotten then.
     """
@@ -104,9 +107,12 @@ def record(services: Services, owner: str | None, job_id: str, task: Task, kept:
         )
         for index, each in enumerate(kept)
     )
-    also = partial(blob_rows.place_within, blobs=files, owner=owner, quota_bytes=services.settings.quota_bytes)
+    place = partial(blob_rows.place_within, blobs=files, owner=owner, quota_bytes=services.settings.quota_bytes)
     try:
-        return jobs.repository.record(NewJob(owner, task, items), job_id=job_id, also=also)
+        return jobs.repository.record(NewJob(owner, task, items), job_id=job_id, also=all_of(place, also))
+    except StorageError:
+        # The commit may have been done all the same: a sweep finds bytes of which nobody knows.
+        raise
     except FacecraftError:
         jobs.blobs.discard(files)
         raise

@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 from starlette.datastructures import UploadFile
+from starlette.responses import Response
 
 from facecraft.api.artifacts import Kept, link, record, store
 from facecraft.api.dependencies import Services, services_of, ticket_of
@@ -93,14 +94,15 @@ class Making:
         statistics.record(success=True, milliseconds=(time.perf_counter() - start) * 1000)
         return result
 
-    def keep(self, job_id: str, task: Task, result: Result, *, name: str | None) -> None:
-        """Keep the files of ``result`` to be fetched, as a job that is done.
+    def keep(self, job_id: str, task: Task, result: Result, *, name: str | None, reply: Response) -> None:
+        """Keep the files of ``result`` to be fetched, as a job that is done; with an Idempotency-Key ``reply``, too.
 
-        Raises StorageError, QuotaExceededError, and CancelledError when nobody waits.
+        Links in ``reply`` stand for the files, which must not be in it. Raises StorageError, QuotaExceededError, and CancelledError when nobody waits.
         """
         self.ticket.cancel.check()
         files = store(self.services, self.owner, job_id, products_of(result))
-        record(self.services, self.owner, job_id, task, [Kept(name, files)])
+        also = self.idempotent.keeping(reply)
+        record(self.services, self.owner, job_id, task, [Kept(name, files)], also=also)
 
     def link(self, job_id: str, suffix: str, item: int = 0) -> str:
         """Return where a kept file is fetched. Does not block."""

@@ -106,20 +106,23 @@ def submit(services: Services, owner: str | None, order: Order, keep: Keep = _no
     return made[-1]
 
 
-def receive(services: Services, owner: str | None, file: UploadFile, *, life: timedelta | None, strict: bool) -> Blob:
-    """Keep an upload for ``life`` (None: until somebody deletes it). Its media type is what its bytes say.
+def receive(
+    services: Services, owner: str | None, file: UploadFile, *, life: timedelta | None, keep: Callable[[Blob], Also]
+) -> Blob:
+    """Keep a picture for ``life`` (None: until somebody deletes it), and with it what ``keep`` returns.
 
-    Raises EmptyInputError; with ``strict`` UnsupportedFormatError for what is no picture; QuotaExceededError,
-    StorageError.
+    Its media type is what its bytes say. Raises EmptyInputError, UnsupportedFormatError for what is no picture,
+    QuotaExceededError, StorageError.
     """
     jobs = services.studio.jobs
     return jobs.blobs.receive(
         owner,
         file.file,
         name=file.filename,
-        media_type=_kind_of(file, strict=strict),
+        media_type=_kind_of(file, strict=True),
         expires_at=None if life is None else jobs.repository.clock() + life,
         quota_bytes=services.settings.quota_bytes,
+        added=keep,
     )
 
 

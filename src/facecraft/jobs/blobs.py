@@ -14,7 +14,7 @@ gets large. Nothing that a client sent is part of a key.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import BinaryIO
@@ -28,6 +28,7 @@ from facecraft.db.tables import BLOBS
 from facecraft.errors import ArtifactNotFoundError, FacecraftError, InputBlobNotFoundError, JobError, StorageError
 from facecraft.jobs import blob_rows as rows
 from facecraft.jobs.blob_rows import Blob
+from facecraft.jobs.repository import Also, nothing
 from facecraft.storage import BlobNotFoundError, BlobStore
 
 PREFIX = "blobs"
@@ -35,6 +36,11 @@ ORPHAN_AGE = timedelta(hours=1)
 """Bytes that are older than this and have no row will never have one."""
 MOST_SWEPT = 20_000
 """Most blobs that one sweep deletes; the next goes on."""
+
+
+def unsaid(blob: Blob, /) -> Also:  # noqa: ARG001 - the null form
+    """Write nothing about a new blob."""
+    return nothing
 
 
 class Blobs:
@@ -57,11 +63,13 @@ class Blobs:
         media_type: str,
         expires_at: datetime | None,
         quota_bytes: int | None = None,
+        added: Callable[[Blob], Also] = unsaid,
     ) -> Blob:
         """Keep what a caller uploaded: bytes, or a file from where it stands. A file is never held in memory whole.
 
-        Raises QuotaExceededError when ``owner`` would have more than ``quota_bytes``, before anything is stored
-        where the size can be known; StorageError.
+        What ``added`` returns for the new blob is written with it or not at all. Raises QuotaExceededError when
+        ``owner`` would have more than ``quota_bytes``, before anything is stored where the size can be known;
+        StorageError.
         """
         if quota_bytes is not None:
             with self._database.read() as connection:
@@ -72,6 +80,7 @@ class Blobs:
         with self._undone(blob), self._database.write() as connection:
             rows.check_quota(connection, owner, blob.bytes, quota_bytes)
             rows.place(connection, [blob])
+            added(blob)(connection)
         return blob
 
     def stage(self, owner: str | None, source: bytes | BinaryIO, *, name: str | None, media_type: str) -> Blob:
@@ -255,6 +264,9 @@ class Blobs:
     def _undone(self, blob: Blob) -> Iterator[None]:
         try:
             yield
+        except StorageError:
+            # The commit may have been done all the same: a sweep finds bytes of which nobody knows.
+            raise
         except FacecraftError:
             self.discard([blob])
             raise

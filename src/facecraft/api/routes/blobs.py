@@ -13,6 +13,7 @@ from starlette.responses import Response
 from facecraft.api.deliveries import deliver
 from facecraft.api.dependencies import ServicesOf
 from facecraft.api.forms import FileForm, takes
+from facecraft.api.idempotency import IdempotentOf
 from facecraft.api.job_reports import path_of
 from facecraft.api.owners import OwnerOf
 from facecraft.api.submitting import receive
@@ -65,18 +66,27 @@ def _add_upload(routes: APIRouter) -> None:
         name="upload",
         summary="Upload a picture for later",
         status_code=201,
+        response_model=BlobReport,
         responses={201: {"headers": {"Location": {"schema": {"type": "string"}}}}},
     )
     @takes(FileForm)
     async def upload(
-        request: Request, response: Response, form: FileForm, services: ServicesOf, owner: OwnerOf
-    ) -> BlobReport:
+        request: Request, form: FileForm, services: ServicesOf, owner: OwnerOf, idempotent: IdempotentOf
+    ) -> Response:
         """Keep a picture as long as results are kept. Its id stands for it in `blobs` of a job."""
         hours = services.settings.cleanup_age_hours
         life = timedelta(hours=hours) if hours else None
-        blob = await anyio.to_thread.run_sync(partial(receive, services, owner, form.file, life=life, strict=True))
-        response.headers["Location"] = path_of(request, "blob", blob_id=blob.id)
-        return BlobReport.of(blob, request)
+
+        def reply(blob: Blob) -> Response:
+            headers = {"Location": path_of(request, "blob", blob_id=blob.id)}
+            return Response(BlobReport.of(blob, request).model_dump_json(), 201, headers, "application/json")
+
+        def work() -> Response:
+            return reply(
+                receive(services, owner, form.file, life=life, keep=lambda blob: idempotent.keeping(reply(blob)))
+            )
+
+        return await idempotent(partial(anyio.to_thread.run_sync, work))
 
 
 def _add_reading(routes: APIRouter) -> None:

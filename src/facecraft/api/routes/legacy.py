@@ -18,6 +18,16 @@ from starlette.responses import Response
 from facecraft.api.artifacts import Kept, record, store
 from facecraft.api.forms import FileForm, FilesForm, takes, with_defaults
 from facecraft.api.job_forms import preset_task
+from facecraft.api.legacy_replies import (
+    BatchItem,
+    BatchReply,
+    Links,
+    OutputSize,
+    Position,
+    ProcessReply,
+    ProcessResult,
+    without_files,
+)
 from facecraft.api.limits import MIB
 from facecraft.api.making import Making, MakingOf
 from facecraft.api.problems import answer
@@ -121,76 +131,6 @@ class BatchForm(BatchOptions, FilesForm):
     model_config = ConfigDict(extra="ignore")
 
 
-class Position(BaseModel):
-    """A box in pixels of the input."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-
-class OutputSize(BaseModel):
-    """The size of the portrait in pixels."""
-
-    width: int
-    height: int
-
-
-class ProcessResult(BaseModel):
-    """What was found and made."""
-
-    face_detected: bool
-    face_count: int
-    """Every face in the picture, not only the one that was used."""
-    face_position: Position
-    output_size: OutputSize
-    file_size_bytes: int
-    """Of the PNG with an oval, of the JPEG otherwise."""
-
-
-class Links(BaseModel):
-    """Where the files of one picture are."""
-
-    download_url: str | None = None
-    png_url: str | None = None
-    jpg_url: str | None = None
-    png_base64: str | None = None
-    jpg_base64: str | None = None
-    error: str | None = None
-    error_message: str | None = None
-
-
-class ProcessReply(Links):
-    """One processed picture."""
-
-    success: bool
-    job_id: str
-    processing_time_ms: int
-    result: ProcessResult | None = None
-
-
-class BatchItem(Links):
-    """One picture of a batch."""
-
-    filename: str
-    success: bool
-    job_id: str | None = None
-    base64_omitted: bool = False
-    """Base64 was asked for and the files of this picture did not fit any more: fetch them by their links."""
-
-
-class BatchReply(BaseModel):
-    """A processed batch. ``job_id`` deletes all of it."""
-
-    job_id: str
-    total: int
-    successful: int
-    failed: int
-    processing_time_ms: int
-    results: list[BatchItem]
-
-
 class Room:
     """A number of bytes that threads share and use up."""
 
@@ -255,30 +195,34 @@ def _add_process(routes: APIRouter, settings: Settings) -> None:
             form.portrait(settings, width=form.width, height=form.height, formats=(OutputFormat.PNG, OutputFormat.JPEG))
         )
 
-        def work() -> bytes:
+        def work() -> Response:
             result = making.make(task.pipeline, form.file)
-            making.keep(job_id, task, result, name=form.file.filename)
-            links = _links(making, job_id, result, with_files=form.return_base64)
-            reply = ProcessReply(
-                success=True,
-                job_id=job_id,
-                processing_time_ms=_since(start),
-                result=_found(result.report, oval=form.use_oval_mask),
-                **links.model_dump(),
-            )
-            return reply.model_dump_json().encode()
 
-        try:
-            return Response(await making.run(work), media_type="application/json")
-        except FacecraftError as error:
-            failed = ProcessReply(
-                success=False,
-                job_id=job_id,
-                processing_time_ms=_since(start),
-                error=error.code,
-                error_message=error.public_message.rstrip("."),
-            )
-            return answer(making.request.scope, error, failed.model_dump())
+            def reply(*, with_files: bool) -> Response:
+                links = _links(making, job_id, result, with_files=with_files)
+                took, found = _since(start), _found(result.report, oval=form.use_oval_mask)
+                body = ProcessReply(
+                    success=True, job_id=job_id, processing_time_ms=took, result=found, **links.model_dump()
+                )
+                return _json(body)
+
+            making.keep(job_id, task, result, name=form.file.filename, reply=reply(with_files=False))
+            return reply(with_files=form.return_base64)
+
+        async def made() -> Response:
+            try:
+                return await making.run(work)
+            except FacecraftError as error:
+                failed = ProcessReply(
+                    success=False,
+                    job_id=job_id,
+                    processing_time_ms=_since(start),
+                    error=error.code,
+                    error_message=error.public_message.rstrip("."),
+                )
+                return answer(making.request.scope, error, failed.model_dump())
+
+        return await making.idempotent(made)
 
 
 def _add_quick(routes: APIRouter, settings: Settings) -> None:
@@ -315,13 +259,9 @@ def _add_batch(routes: APIRouter, settings: Settings) -> None:
             async with places:
                 return await _item(making, _Place(job_id, position, total), task.pipeline, upload, room)
 
-        done = await asyncio.gather(*itertools.starmap(one, enumerate(form.files)), return_exceptions=True)
-
-        def finish() -> bytes:
-            items, kept = _all_or_none(making, done)
-            record(making.services, making.owner, job_id, task, kept)
+        def reply(items: list[BatchItem]) -> Response:
             successful = sum(item.success for item in items)
-            reply = BatchReply(
+            body = BatchReply(
                 job_id=job_id,
                 total=total,
                 successful=successful,
@@ -329,9 +269,20 @@ def _add_batch(routes: APIRouter, settings: Settings) -> None:
                 processing_time_ms=_since(start),
                 results=items,
             )
-            return reply.model_dump_json().encode()
+            return _json(body)
 
-        return Response(await making.services.bench.run(finish), media_type="application/json")
+        async def made() -> Response:
+            done = await asyncio.gather(*itertools.starmap(one, enumerate(form.files)), return_exceptions=True)
+
+            def finish() -> Response:
+                items, kept = _all_or_none(making, done)
+                also = making.idempotent.keeping(reply([without_files(item) for item in items]))
+                record(making.services, making.owner, job_id, task, kept, also=also)
+                return reply(items)
+
+            return await making.services.bench.run(finish)
+
+        return await making.idempotent(made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +340,10 @@ def _all_or_none(
             making.services.studio.jobs.blobs.discard([blob for _, kept in finished for blob in kept.files])
             raise each
     return [item for item, _ in finished], [kept for _, kept in finished]
+
+
+def _json(reply: BaseModel) -> Response:
+    return Response(reply.model_dump_json(), media_type="application/json")
 
 
 def _found(report: Report, *, oval: bool) -> ProcessResult:

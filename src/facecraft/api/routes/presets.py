@@ -209,11 +209,14 @@ async def _made(
         if direct is not None:
             return _direct(result.outputs[0].data, direct, result.report)
         job_id = new_id()
-        making.keep(job_id, task, result, name=form.file.filename)
+        plain = _reply(making, job_id, result.report, None)
+        making.keep(job_id, task, result, name=form.file.filename, reply=plain)
         made = {f"result{output.format.suffix}": output.data for output in result.outputs}
         return _reply(making, job_id, result.report, made.__getitem__ if form.return_base64 else None)
 
-    return await making.run(work)
+    if direct is not None:  # nothing is kept of it: to make it again makes nothing more
+        return await making.run(work)
+    return await making.idempotent(lambda: making.run(work))
 
 
 def _reply(making: Making, job_id: str, report: Report, read: Callable[[str], bytes] | None) -> Response:
