@@ -188,3 +188,11 @@ def test_what_hangs_on_the_person_by_a_thread_is_not_theirs() -> None:
     assert (kept[20:90, 10:60] == 1).all()
     mask[30:60, 60:70] = 1  # an arm
     assert keep_touching(mask, face, neck=3)[45, 90] == 1
+
+
+def test_values_that_are_no_numbers_are_survived() -> None:
+    alpha = np.full((40, 40), np.nan, np.float32)
+    alpha[:10] = 1.0
+    alpha[-5:] = 0.0
+    pixels = np.full((40, 40, 3), 90, np.uint8)
+    assert np.array_equal(foreground(pixels, alpha), pixels)

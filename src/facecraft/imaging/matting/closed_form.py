@@ -55,6 +55,8 @@ def solve(
     right += pull * inner
     matrix.setdiag(diagonal)
     solved = _conjugate_gradients(matrix, right, inner, iterations=iterations, tolerance=tolerance)
+    if not np.isfinite(solved).all():  # seen with the linear algebra of an emulated processor
+        return start
     out = start.copy()
     out.ravel()[unknown] = np.clip(solved, 0.0, 1.0)
     return out

@@ -41,6 +41,8 @@ def foreground(pixels: Pixels, alpha: Alpha) -> Pixels:
     margin = max(4, round(0.01 * max(height, width)))
     kernel = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
     near = (cv2.dilate(subject.astype(np.uint8), kernel) > 0) & mixed
+    if not near.any():  # only values that are no numbers divide the two
+        return pixels
     x, y, w, h = cv2.boundingRect(near.astype(np.uint8))
     part = (slice(y, y + h), slice(x, x + w))
     color, cover, spot = pixels[part], alpha[part], near[part]
