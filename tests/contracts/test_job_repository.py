@@ -446,6 +446,25 @@ def test_a_full_queue_says_so(database: Database, clock: Clock) -> None:
     assert (depth.queue, depth.waiting, depth.oldest) == (GPU, 2, clock())
 
 
+def test_one_user_cannot_fill_the_queue(database: Database, clock: Clock) -> None:
+    jobs = JobRepository(database, queue_limit=5, queue_limit_per_owner=2, clock=clock)
+    mine = [jobs.add(new(database, clock, owner="ann")) for _ in range(2)]
+    with pytest.raises(BusyError, match="your jobs"):
+        jobs.add(new(database, clock, owner="ann"))
+    jobs.add(new(database, clock, owner="bob"))
+    jobs.cancel("ann", mine[0].id)
+    jobs.add(new(database, clock, owner="ann"))
+    with pytest.raises(BusyError, match="your jobs"):
+        jobs.retry("ann", mine[0].id)
+    jobs.cancel("ann", mine[1].id)
+    assert jobs.retry("ann", mine[0].id).state is JobState.QUEUED
+    for _ in range(2):
+        jobs.add(new(database, clock))  # anonymous callers may have the rest
+    with pytest.raises(BusyError, match="full"):
+        jobs.retry("ann", mine[1].id)
+    assert jobs.get("ann", mine[1].id).state is JobState.CANCELLED
+
+
 def test_a_finished_job_is_recorded_at_once(database: Database, jobs: JobRepository, clock: Clock) -> None:
     identity = str(uuid.uuid4())
     job = jobs.record(new(database, clock), job_id=identity)

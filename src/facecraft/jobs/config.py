@@ -20,6 +20,8 @@ class JobConfig(BaseModel):
     ``CELERY_BROKER_URL``). Unset: the server runs jobs itself."""
     job_queue_limit: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
     """Jobs that may wait; beyond it new ones are answered 429 with Retry-After."""
+    job_queue_limit_per_owner: Annotated[int, Field(ge=1, le=10_000_000)] = 1_000
+    """Jobs of one user that may wait among them. Anonymous callers and the operator's key together may fill the queue."""
     job_timeout_seconds: Annotated[float, Field(gt=0)] = 3600.0
     """Longest time one attempt of a job may take; it then fails with ``deadline_exceeded``."""
     job_max_attempts: Annotated[int, Field(ge=1, le=20)] = 3

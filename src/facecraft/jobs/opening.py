@@ -69,6 +69,7 @@ def open_jobs(
     repository = JobRepository(
         database,
         queue_limit=config.job_queue_limit,
+        queue_limit_per_owner=config.job_queue_limit_per_owner,
         retention=retention,
         told=told,
     )

@@ -75,30 +75,32 @@ class JobRepository:
         database: Database,
         *,
         queue_limit: int = 10_000,
+        queue_limit_per_owner: int = 1_000,
         retention: timedelta | None = None,
         told: Told = nobody,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        """``retention`` is how long a job is kept after its end (None: for ever)."""
+        """``retention`` is how long a job is kept after its end (None: for ever).
+
+        ``queue_limit`` is how many jobs may wait, ``queue_limit_per_owner`` how many of one user among them.
+        """
         self.database = database
         self.retention = retention
         self.told = told
         self.clock = clock
         self._queue_limit = queue_limit
+        self._queue_limit_per_owner = queue_limit_per_owner
 
     def add(self, new: NewJob, *, job_id: str | None = None, also: Also = nothing, added: Added = unsaid) -> Job:
         """Put a job into its queue and return it; ``also`` is written with it or not at all.
 
-        What ``added`` returns is written last. Raises BusyError when the queue is full, StorageError: when a
+        What ``added`` returns is written last. Raises BusyError when too many wait, StorageError: when a
         connection breaks during the commit, the job may be there all the same.
         """
         now = self.clock()
         identity = job_id or new_id()
         with self.database.write() as connection:
-            waiting = sa.select(JOBS.c.id).where(JOBS.c.state == JobState.QUEUED.value).limit(self._queue_limit)
-            count = connection.execute(sa.select(sa.func.count()).select_from(waiting.subquery())).scalar_one()
-            if count >= self._queue_limit:
-                raise BusyError("The queue of jobs is full.")
+            self._check_room(connection, new.owner)
             also(connection)
             rows.insert(connection, identity, new, JobState.QUEUED, now)
             job = _one(connection, identity)
@@ -195,7 +197,7 @@ class JobRepository:
     def retry(self, owner: Owner, job_id: str) -> Job:
         """Put a failed or cancelled job into the queue again; items that succeeded are not done twice.
 
-        Raises JobNotFoundError, and JobStateError for a job in another state.
+        Raises JobNotFoundError, JobStateError for a job in another state, and BusyError when too many wait.
         """
         now = self.clock()
         with self.database.write() as connection:
@@ -204,6 +206,7 @@ class JobRepository:
                 raise JobStateError(
                     f"Only a failed or cancelled job can be tried again; this one is {job.state.value}."
                 )
+            self._check_room(connection, job.owner)
             connection.execute(
                 JOB_ITEMS.update()
                 .where(JOB_ITEMS.c.job_id == job.id, JOB_ITEMS.c.state != JobState.SUCCEEDED.value)
@@ -268,6 +271,17 @@ class JobRepository:
             found = {JobState(row.state): row.number for row in connection.execute(query)}
         return {state: found.get(state, 0) for state in JobState}
 
+    def _check_room(self, connection: Connection, owner: str | None) -> None:
+        """Make sure that one more job of ``owner`` may wait. Raises BusyError."""
+        waits = JOBS.c.state == JobState.QUEUED.value
+        if _reaches(connection, waits, self._queue_limit):
+            raise BusyError("The queue of jobs is full.")
+        # Nobody is bounded who may be everybody: where there are no users, all callers are the anonymous one.
+        if owner is not None and _reaches(
+            connection, sa.and_(waits, JOBS.c.owner == owner), self._queue_limit_per_owner
+        ):
+            raise BusyError("Too many of your jobs wait already.", hint="Come again when some of them have ended.")
+
     def end(self, connection: Connection, job_id: str, state: JobState, failure: Failure | None, now: datetime) -> None:
         """Write down that a job has ended, tell whoever is told, and let its uploads go."""
         expiry = self.expiry(now)
@@ -307,6 +321,12 @@ def position(connection: Connection, job: Job) -> int | None:
         sa.tuple_(JOBS.c.due_at, JOBS.c.id) < sa.tuple_(sa.literal(job.due_at, UtcDateTime()), sa.literal(job.id, Id)),
     )
     return int(connection.execute(ahead).scalar_one()) + 1
+
+
+def _reaches(connection: Connection, condition: sa.ColumnElement[bool], limit: int) -> bool:
+    """Whether there are ``limit`` jobs of this condition; no more of them are counted."""
+    some = sa.select(JOBS.c.id).where(condition).limit(limit).subquery()
+    return int(connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()) >= limit
 
 
 def _own(connection: Connection, owner: Owner, job_id: str, *, lock: bool = False) -> Job:
