@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
@@ -137,3 +140,27 @@ def test_a_folder_of_results_that_is_gone_is_named(
     folder.unlink()
     (tmp_path / "away").rename(folder)
     wait_for(client, "store", ready=True)
+
+
+def test_a_server_whose_threads_all_wait_for_the_database_is_alive(open_door: Callable[..., object]) -> None:
+    door = open_door()
+    over = threading.Event()
+    store = door.app.state.services.studio.jobs.repository
+
+    def away(*_: object) -> None:
+        over.wait(60)
+        raise StorageError
+
+    store.get = away
+    try:
+        with ThreadPoolExecutor(60) as pool:
+            waiting = [pool.submit(door.client.get, f"/api/v1/jobs/{UUID(int=number)}") for number in range(60)]
+            try:
+                for _ in range(20):
+                    time.sleep(0.05)
+                    assert door.client.get("/health", timeout=10).status_code == 200
+                assert not any(each.done() for each in waiting)
+            finally:
+                over.set()
+    finally:
+        del store.get

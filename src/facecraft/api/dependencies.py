@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Annotated
 
+import anyio
 from fastapi import Depends, Request
 
 from facecraft.api.conditions import Conditions
@@ -24,6 +25,8 @@ from facecraft.telemetry.metrics import Metrics
 
 RECEIVING = 64
 """Bodies of jobs and uploads that are read at once; more wait where they are, on the line."""
+LOOKING = 2
+"""Health checks that look at the disk at once."""
 
 
 class Statistics:
@@ -77,6 +80,8 @@ class Services:
     feed: EventFeed
     receiving: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(RECEIVING))
     """Taken while a body is read that waits for no place at the bench."""
+    looking: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(LOOKING))
+    """Threads of the health check alone: it answers while all the others wait for a database that is away."""
     statistics: Statistics = field(default_factory=Statistics)
     started: float = field(default_factory=time.monotonic)
 
@@ -93,5 +98,10 @@ def ticket_of(request: Request) -> Ticket:
     return ticket
 
 
-ServicesOf = Annotated[Services, Depends(services_of)]
+async def _services(request: Request) -> Services:
+    """As :func:`services_of`; a dependency that is no coroutine waits for a thread, and those may all be taken."""
+    return services_of(request)
+
+
+ServicesOf = Annotated[Services, Depends(_services)]
 TicketOf = Annotated[Ticket, Depends(ticket_of)]

@@ -144,8 +144,8 @@ class Status(BaseModel):
 
 @router.get("/health")
 async def health(services: ServicesOf) -> Health:
-    """Answer always, also while every core is busy."""
-    return Health(models=await anyio.to_thread.run_sync(services.conditions.now))
+    """Answer always, also while every core is busy and the database is away."""
+    return Health(models=await anyio.to_thread.run_sync(services.conditions.now, limiter=services.looking))
 
 
 @router.get("/ready", response_model=Ready)
