@@ -20,7 +20,7 @@ from facecraft.jobs.config import JobConfig
 from facecraft.jobs.erasure import erase_owner
 from facecraft.jobs.job import Item, JobState, NewJob
 from facecraft.jobs.opening import Jobs, open_jobs
-from facecraft.jobs.tasks import PipelineTask
+from facecraft.jobs.tasks import GPU, PipelineTask
 from facecraft.pipelines.presets import CutoutPresetOptions
 from facecraft.storage import ObjectBlobStore
 
@@ -97,7 +97,8 @@ def test_everything_goes_and_only_that(jobs: Jobs, store: ObjectBlobStore) -> No
 
 
 def test_a_running_job_is_told_to_stop_and_waited_for(jobs: Jobs, store: ObjectBlobStore) -> None:
-    lease = jobs.leases.claim_one(jobs.repository.add(new_job(ANN)).id, WORKER)
+    jobs.repository.add(new_job(ANN))
+    lease = jobs.leases.claim([GPU], WORKER)
     assert lease is not None
     with pytest.raises(JobStateError):
         erase_owner(jobs, ANN, patience=0.2)

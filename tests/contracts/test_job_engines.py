@@ -6,14 +6,17 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
-from facecraft.jobs.job import Job, JobState
+from facecraft.db.tables import JOBS
+from facecraft.errors import JobStateError
+from facecraft.jobs.job import PICTURE, Input, Item, Job, JobState, NewJob
+from facecraft.jobs.repository import Also
 from facecraft.testing import BROKEN
-from services.fleet import Fleet
+from services.fleet import TASK, Fleet
 from services.redis_server import run_redis
 
 
@@ -153,3 +156,23 @@ def test_a_killed_worker_costs_an_attempt_and_nothing_else(site: Site) -> None:
     assert fleet.types(job).count("item") == 4
     assert len(fleet.names(job)) == 8
     assert fleet.overlaps() == []
+
+
+def test_a_job_whose_message_was_lost_is_done_before_those_that_came_later(fleet: Fleet) -> None:
+    fleet.wait(fleet.submit(b"the worker is there"))
+
+    def told(job: Job, _: int | None) -> Also:
+        return lambda connection: connection.execute(  # type: ignore[return-value]
+            JOBS.update().where(JOBS.c.id == job.id).values(sent_at=fleet.jobs.repository.clock())
+        )
+
+    item = Item(0, "lost-0", {PICTURE: Input(fleet.upload(b"picture"), temporary=True)})
+    lost = fleet.jobs.repository.add(NewJob(None, TASK, (item,)), added=told)
+    later = [fleet.submit(b"picture") for _ in range(6)]
+    fleet.wait(lost)
+    assert [job for job in later if fleet.get(job).state is JobState.QUEUED]
+    for job in later[:-1]:
+        fleet.wait(job)
+    with suppress(JobStateError):  # one message was lost, and the broker's queue is empty: the last waits to be told of
+        fleet.jobs.repository.cancel(None, later[-1].id)
+    fleet.wait(later[-1])

@@ -482,9 +482,9 @@ def test_what_a_broker_was_not_told_is_told_once(
     assert leases.unsent(minute) == ()
     clock.turn(61)
     assert leases.unsent(minute) == ((job.id, GPU),)
-    lease = leases.claim_one(job.id, WORKER)
+    lease = leases.claim([GPU], WORKER)
     assert lease is not None
-    assert leases.claim_one(job.id, WORKER) is None
+    assert leases.claim([GPU], WORKER) is None
     clock.turn(61)
     assert leases.unsent(minute) == ()
     leases.give_back(lease)

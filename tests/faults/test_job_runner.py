@@ -190,7 +190,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing_more(
         # As if this process had slept: another one takes the job over.
         jobs.leases.abandon([str(holder)])
         assert jobs.leases.reclaim() == 1
-        other = jobs.leases.claim_one(job.id, "01a1fc35-62b7-788a-bb7c-e52f40bb0f7c")
+        other = jobs.leases.claim([GPU], "01a1fc35-62b7-788a-bb7c-e52f40bb0f7c")
         assert other is not None
         others.append(other)
 

@@ -11,8 +11,8 @@ import pytest
 
 from facecraft.cli.app import EXIT_CODES, run
 from facecraft.errors import Kind
-from facecraft.jobs.job import PICTURE, Failure, Input, Item, JobState, NewJob
-from facecraft.jobs.tasks import PipelineTask
+from facecraft.jobs.job import PICTURE, Failure, Input, Item, JobState, Lease, NewJob
+from facecraft.jobs.tasks import QUEUES, PipelineTask
 from facecraft.pipelines.presets import PortraitOptions
 from facecraft.settings import Settings
 from facecraft.studio import Studio
@@ -54,8 +54,12 @@ def made() -> Made:
             task = PipelineTask(name=name, pipeline=PortraitOptions().pipeline())
             job = jobs.repository.add(NewJob(owner, task, (item,)))
             if state is not JobState.QUEUED:
-                lease = jobs.leases.claim_one(job.id, job.id)
+                before: list[Lease] = []
+                while (lease := jobs.leases.claim(QUEUES, job.id)) is not None and lease.job.id != job.id:
+                    before.append(lease)
                 assert lease is not None
+                for other in before:
+                    jobs.leases.give_back(other)
                 if state is not JobState.RUNNING:
                     why = Failure("broken", "It broke.", "Try again.")
                     jobs.leases.finish(lease, state, why if state is JobState.FAILED else None)

@@ -103,11 +103,11 @@ class Fleet:
 
     def submit(self, *pictures: bytes, timeout_seconds: float | None = None) -> Job:
         """Send one job with these pictures."""
-        blobs = [
-            self.jobs.blobs.receive(None, picture, name="p.png", media_type="image/png", expires_at=None)
-            for picture in pictures
-        ]
-        return self.send(*[blob.id for blob in blobs], timeout_seconds=timeout_seconds)
+        return self.send(*[self.upload(picture) for picture in pictures], timeout_seconds=timeout_seconds)
+
+    def upload(self, picture: bytes) -> str:
+        """Store one picture and return its id."""
+        return self.jobs.blobs.receive(None, picture, name="p.png", media_type="image/png", expires_at=None).id
 
     def send(self, *blob_ids: str, timeout_seconds: float | None = None) -> Job:
         """Send one job with pictures that were uploaded before."""

@@ -1,7 +1,9 @@
-"""Celery over Redis: messages that say which job waits. They carry its id and nothing else, and may get lost.
+"""Celery over Redis: messages that say that a job waits. They carry its id and nothing else, and may get lost.
 
-What a message is lost for, the :class:`Dispatcher` of any server or worker sends again: the rows in the database say
-which jobs wait. A message that comes twice does no harm: the job is taken by one worker only.
+Whoever gets a message takes the job of its queue that has waited longest, so that a lost message makes no job wait
+longer than those that came after it. When the broker has no messages left and jobs still wait, the :class:`Dispatcher`
+of any server or worker sends theirs again: the rows in the database say which jobs wait. A message that comes twice
+does no harm: a job is taken by one worker only.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("facecraft.jobs")
 
 RUN_JOB = "facecraft.run_job"
-"""The name of the one task; its one argument is the id of a job."""
+"""The name of the one task; its one argument is the id of the job for which the message was sent."""
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
 POLL_SECONDS = 1.0

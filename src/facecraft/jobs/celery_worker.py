@@ -1,4 +1,4 @@
-"""`CeleryWorker`: a process that takes jobs whose ids come from a broker."""
+"""`CeleryWorker`: a process that takes jobs when a broker says that there are some."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Sequence
 
-from facecraft.db.ids import parse_id
 from facecraft.errors import StorageError
 from facecraft.jobs.celery import RUN_JOB, Dispatcher, new_app
 from facecraft.jobs.engine import GRACE_SECONDS
@@ -82,17 +81,25 @@ class CeleryWorker:
         return worker.exitcode or 0
 
     def _run(self, job_id: str) -> None:
-        """Do a job, unless it was done already, is being done, or is not known."""
-        identity = parse_id(job_id)
-        lease = None if identity is None else self._claim(identity)
-        if lease is not None:
+        """Do the job that has waited longest in the queue of a message, if any does.
+
+        That is not always the one that was named: a message may be lost or come twice, and the job whose message was
+        lost must not wait until all the others are done.
+        """
+        from celery import current_task  # noqa: PLC0415 - as above
+
+        queue = current_task.request.delivery_info["routing_key"]
+        lease = self._claim([queue] if queue in self._queues else self._queues)
+        if lease is None:
+            log.debug("nothing waits any more where %s did", job_id)
+        else:
             self._runner.run(lease)
 
-    def _claim(self, job_id: str) -> Lease | None:
+    def _claim(self, queues: Sequence[str]) -> Lease | None:
         pause = threading.Event()
         for _ in range(_TRIES):
             try:
-                return self._leases.claim_one(job_id, self._pulse.worker_id)
+                return self._leases.claim(queues, self._pulse.worker_id)
             except StorageError as error:
                 log.warning("a job could not be taken: %s", error.message, extra={"detail": error.detail})
                 pause.wait(_TRY_SECONDS)

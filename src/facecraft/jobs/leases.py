@@ -61,12 +61,6 @@ class Leases:
             job_id = connection.execute(query.with_for_update(skip_locked=True)).scalar_one_or_none()
             return None if job_id is None else self._take(connection, job_id, worker_id, now)
 
-    def claim_one(self, job_id: str, worker_id: str) -> Lease | None:
-        """Take this job; None when it does not wait, is not due, or somebody else has it."""
-        now = self._clock()
-        with self._database.write() as connection:
-            return self._take(connection, job_id, worker_id, now)
-
     def _take(self, connection: Connection, job_id: str, worker_id: str, now: datetime) -> Lease | None:
         token = new_id()
         until = now + self._time
