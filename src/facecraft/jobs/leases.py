@@ -97,6 +97,10 @@ class Leases:
                     unwanted.add(lease.token)
         return Renewal(frozenset(lost), frozenset(unwanted))
 
+    def left(self, lease: Lease) -> float:
+        """Return for how many seconds ``lease`` still holds. Raises StorageError as the clock does."""
+        return (lease.until - self._clock()).total_seconds()
+
     def unwanted(self, leases: Sequence[Lease]) -> frozenset[str]:
         """Return the tokens of ``leases`` whose jobs somebody asked to stop."""
         tokens = [lease.token for lease in leases]

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from enum import StrEnum
 
 from facecraft.errors import FacecraftError, LeaseLostError
@@ -129,7 +128,7 @@ class Pulse:
     def hold(self, lease: Lease, tracker: Tracker, *, seconds: float) -> Iterator[Hold]:
         """Keep ``lease`` for the time of a ``with`` block; the work may take so many ``seconds``."""
         now = time.monotonic()
-        left = (lease.until - datetime.now(UTC)).total_seconds() - self._leases.seconds * MARGIN
+        left = self._leases.left(lease) - self._leases.seconds * MARGIN
         held = Hold(lease, tracker, until=now + left, seconds=seconds)
         with self._lock:
             self._holds[lease.token] = held

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from facecraft.db.clock import DatabaseClock
 from facecraft.db.database import Database
 from facecraft.db.ids import new_id, parse_id
 from facecraft.db.listing import Listing, check_limit, cut, decode_cursor
@@ -52,11 +53,6 @@ def unsaid(job: Job, position: int | None, /) -> Also:  # noqa: ARG001 - the nul
     return nothing
 
 
-def utc_now() -> datetime:
-    """Return this moment."""
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class Depth:
     """How much waits in a queue."""
@@ -78,16 +74,16 @@ class JobRepository:
         queue_limit_per_owner: int = 1_000,
         retention: timedelta | None = None,
         told: Told = nobody,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
-        """``retention`` is how long a job is kept after its end (None: for ever).
+        """``retention`` is how long a job is kept after its end (None: for ever); ``clock`` is by default the database's.
 
         ``queue_limit`` is how many jobs may wait, ``queue_limit_per_owner`` how many of one user among them.
         """
         self.database = database
         self.retention = retention
         self.told = told
-        self.clock = clock
+        self.clock = clock or DatabaseClock(database)
         self._queue_limit = queue_limit
         self._queue_limit_per_owner = queue_limit_per_owner
 

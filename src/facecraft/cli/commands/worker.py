@@ -70,12 +70,12 @@ def _worker(
 def _check(settings: Settings) -> None:
     """Say which workers of this machine live, for the health check of a container: it loads no more than that needs."""
     try:
-        from facecraft.jobs.repository import utc_now  # noqa: PLC0415 - needs the database packages
+        from facecraft.db.clock import DatabaseClock  # noqa: PLC0415 - needs the database packages
         from facecraft.jobs.workers import Workers  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise _missing(error) from error
     with connect_database(settings.database) as database:
-        found = Workers(database, clock=utc_now).here("celery")
+        found = Workers(database, clock=DatabaseClock(database)).here("celery")
     if not found:
         say("No worker of this machine was heard of in the last 30 seconds.", style="red")
         raise typer.Exit(1)

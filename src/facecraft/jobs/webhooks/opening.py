@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from facecraft.db.clock import DatabaseClock
 from facecraft.db.database import Database
 from facecraft.jobs.config import JobConfig
 from facecraft.jobs.housekeeping import Chore
@@ -16,7 +17,7 @@ def start_deliverer(database: Database, config: JobConfig) -> Deliverer | None:
     """Start to tell webhooks; None where the operator allows none."""
     if not config.webhooks_enabled:
         return None
-    deliverer = Deliverer(database, private=config.webhook_private_addresses)
+    deliverer = Deliverer(database, private=config.webhook_private_addresses, clock=DatabaseClock(database))
     deliverer.start()
     return deliverer
 
