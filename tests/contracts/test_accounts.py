@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from facecraft.accounts.accounts import Accounts
+from facecraft.accounts.callers import MEMORY_SECONDS
 from facecraft.accounts.config import AccountConfig
 from facecraft.accounts.mail import Mail
 from facecraft.accounts.passwords import Passwords
@@ -25,6 +26,7 @@ from facecraft.errors import (
     FacecraftError,
     InvalidCredentialsError,
     InvalidOptionError,
+    JobStateError,
     ResetTokenError,
     SessionNotFoundError,
     SignupDisabledError,
@@ -33,6 +35,11 @@ from facecraft.errors import (
     UserNotFoundError,
 )
 from facecraft.galleries.galleries import Galleries
+from facecraft.jobs.job import Item, JobState, NewJob
+from facecraft.jobs.leases import Leases
+from facecraft.jobs.repository import JobRepository
+from facecraft.jobs.tasks import GPU, PipelineTask
+from facecraft.pipelines.presets import CutoutPresetOptions
 
 SECRET = "5f2c8e1b9a7d4063b1e8c2f7a9d05e34"
 NOBODY = "01900000-0000-7000-8000-000000000000"
@@ -86,6 +93,7 @@ def passwords() -> Watched:
 @pytest.fixture
 def accounts(database: Database, post: Post, passwords: Watched) -> Iterator[Accounts]:
     opened = Accounts(database, AccountConfig(signup_enabled=True), lambda: SECRET, passwords=passwords, mailer=post)
+    opened.users.known_seconds = 0.0
     yield opened
     opened.close()
 
@@ -545,6 +553,41 @@ def test_everything_that_is_nobodys_is_handed_over(accounts: Accounts, ann: User
     assert [one.id for one in galleries.browse(owner=bob.id).items] == [taken.id]
     assert galleries.browse().items == ()
     assert accounts.adopt(bob.id) == {}
+
+
+def test_nothing_is_handed_over_while_a_job_runs(accounts: Accounts, ann: User, database: Database) -> None:
+    Galleries(database).create("free", "sface")
+    jobs = JobRepository(database)
+    task = PipelineTask(name="cutout", pipeline=CutoutPresetOptions().pipeline())
+    running, waiting = (jobs.add(NewJob(None, task, (Item(0, "a.jpg", {}),))) for _ in range(2))
+    leases = Leases(jobs)
+    lease = leases.claim([GPU], NOBODY)
+    assert lease is not None
+    with pytest.raises(JobStateError, match="running"):
+        accounts.adopt(ann.id)
+    assert jobs.list(ann.id).items == ()
+    assert len(Galleries(database).browse().items) == 1
+    leases.finish(lease, JobState.CANCELLED)
+    assert accounts.adopt(ann.id) == {"galleries": 1, "jobs": 2}
+    assert {job.id for job in jobs.list(ann.id).items} == {running.id, waiting.id}
+    taken = leases.claim([GPU], NOBODY)
+    assert taken is not None
+    assert taken.job.owner == ann.id
+
+
+def test_a_user_is_erased_when_no_process_lets_them_in_any_more(
+    accounts: Accounts, ann: User, database: Database
+) -> None:
+    _, secret = accounts.keys.create("ci", [Scope.WRITE], user_id=ann.id)
+    elsewhere = Accounts(database, AccountConfig(), lambda: SECRET)
+    elsewhere.callers.find(secret)
+    assert elsewhere.callers.remembered(secret)
+    accounts.users.known_seconds = MEMORY_SECONDS
+    let_in: list[object] = []
+    accounts.users.on_deleted.append(lambda _: let_in.append(elsewhere.callers.remembered(secret)))
+    accounts.users.delete(ann.id)
+    assert let_in == [None]
+    elsewhere.close()
 
 
 def test_adoption_knows_every_table_with_an_owner() -> None:

@@ -13,6 +13,9 @@ import pytest
 
 from facecraft.cli.app import run
 from facecraft.galleries.galleries import Galleries
+from facecraft.jobs.job import Item, JobState, NewJob
+from facecraft.jobs.tasks import GPU, PipelineTask
+from facecraft.pipelines.presets import CutoutPresetOptions
 from facecraft.settings import Settings
 from facecraft.studio import Studio
 from services.people import PASSWORD
@@ -101,6 +104,20 @@ def test_the_first_user_takes_over_what_is_there(ran: Ran) -> None:
     assert ran("users", "delete", EMAIL, "--yes")[0] == 0
     with Studio.open() as studio:
         assert Galleries(studio.database).browse(owner=user).items == ()
+
+
+def test_who_cannot_take_over_is_not_made(ran: Ran) -> None:
+    with Studio.open() as studio:
+        task = PipelineTask(name="cutout", pipeline=CutoutPresetOptions().pipeline())
+        job = studio.jobs.repository.add(NewJob(None, task, (Item(0, "a.jpg", {}),)))
+        lease = studio.jobs.leases.claim([GPU], job.id)
+        assert lease is not None
+    code, _, said = ran("users", "create", EMAIL, "--adopt", "--password-stdin", typed=PASSWORD)
+    assert code != 0
+    assert "running" in said
+    with Studio.open() as studio:
+        studio.jobs.leases.finish(lease, JobState.CANCELLED)
+    assert ran("users", "create", EMAIL, "--adopt", "--password-stdin", typed=PASSWORD)[0] == 0
 
 
 def test_the_life_of_a_key(ran: Ran, open_door: Callable[..., object]) -> None:

@@ -7,7 +7,7 @@ from functools import cached_property
 from threading import Lock
 
 from facecraft.accounts.adoption import adopt
-from facecraft.accounts.callers import Callers
+from facecraft.accounts.callers import MEMORY_SECONDS, Callers
 from facecraft.accounts.config import AccountConfig
 from facecraft.accounts.errands import Errands
 from facecraft.accounts.keys import ApiKeys
@@ -43,7 +43,7 @@ class Accounts:
         self.errands = Errands()
         self.callers = Callers(database, self._issuer, self.errands)
         changed = self.callers.forget
-        self.users = Users(database, passwords, changed=changed)
+        self.users = Users(database, passwords, changed=changed, known_seconds=MEMORY_SECONDS)
         self.sessions = Sessions(database, self.users, self._issuer, days=config.refresh_token_days, changed=changed)
         self.keys = ApiKeys(database, changed=changed)
         self.resets = PasswordResets(

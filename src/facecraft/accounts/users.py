@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -35,13 +36,17 @@ class Users:
     somebody may do.
     """
 
-    def __init__(self, database: Database, passwords: Passwords, *, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, passwords: Passwords, *, changed: Callable[[], None], known_seconds: float
+    ) -> None:
         self._database = database
         self._passwords = passwords
         self._changed = changed
         self.on_deleted: list[Callable[[str], None]] = []
         """Called with the id of a user who is about to be deleted, to delete what the user owns. When one raises, the
         user stays, disabled, and can be deleted again."""
+        self.known_seconds = known_seconds
+        """For how long another process may let in a user who was disabled."""
 
     def create(self, email: str, password: str, *, role: Role = Role.USER, profile: Profile | None = None) -> User:
         """Make a user. Raises EmailTakenError, InvalidOptionError."""
@@ -147,8 +152,12 @@ class Users:
         self._changed()
 
     def delete(self, user_id: str) -> None:
-        """Delete a user with all sessions and keys, and what the hooks delete. Raises UserNotFoundError."""
+        """Delete a user with all sessions and keys, and what the hooks delete. Raises UserNotFoundError.
+
+        Takes a few seconds: other processes must have forgotten the user before the hooks look for what to delete.
+        """
         self.set_disabled(user_id, disabled=True)
+        time.sleep(self.known_seconds)
         for hook in self.on_deleted:
             hook(user_id)
         with self._database.write() as connection:

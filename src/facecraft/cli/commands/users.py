@@ -13,7 +13,7 @@ import typer
 from facecraft.accounts.records import LONGEST_PASSWORD, Role, User, check_password
 from facecraft.cli.console import counted, result, say, table
 from facecraft.cli.pictures import configure_log
-from facecraft.errors import InvalidOptionError, UserNotFoundError
+from facecraft.errors import FacecraftError, InvalidOptionError, UserNotFoundError
 from facecraft.settings import Settings
 from facecraft.studio import Studio
 from facecraft.studio.accounts import accounts_for
@@ -78,7 +78,11 @@ def _create(
     """Make a user and print the id. From then on the server wants everybody to say who they are."""
     with opened(ctx) as accounts:
         made = accounts.users.create(email, _password(from_stdin=password_stdin), role=_role(admin=admin))
-        moved = accounts.adopt(made.id) if adopt else {}
+        try:
+            moved = accounts.adopt(made.id) if adopt else {}
+        except FacecraftError:
+            accounts.users.delete(made.id)  # or it could never be made with all of that
+            raise
     result(made.id)
     say(f"made the {made.role} {made.email}")
     if adopt:
