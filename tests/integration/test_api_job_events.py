@@ -6,12 +6,15 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import pytest
 
+from facecraft.api.routes import job_events
 from services.jobs import held, picture, send, settled, until
+from services.people import SECRET, signed_in
 
 STREAMS = 500
 
@@ -106,6 +109,50 @@ def test_five_hundred_listen_at_once(open_door: Callable[..., Any], monkeypatch:
     for events in stories:
         assert [number for number, _, _ in events] == list(range(1, len(events) + 1))
     until(lambda: feed.listeners == 0)
+
+
+def test_there_are_only_so_many_streams_and_fewer_for_one_user(
+    open_door: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = open_door(max_concurrent_jobs=1, event_streams_limit=3, jwt_secret_key=SECRET)
+    with held(monkeypatch) as watches, ExitStack() as open_:
+        job = send(door.client, ("a.png", picture())).json()
+        until(lambda: watches)
+        url = job["links"]["events"]
+
+        def come(client: httpx.Client, url: str) -> httpx.Response:
+            return open_.enter_context(client.stream("GET", url))
+
+        assert [come(door.client, url).status_code for _ in range(3)] == [200] * 3
+        refused = door.client.get(url)
+        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_streams")
+        assert int(refused.headers["retry-after"]) > 0
+        open_.close()
+        feed = door.app.state.services.feed
+        until(lambda: feed.listeners == 0)
+        with signed_in(door, "ann@example.org") as ann:
+            until(lambda: ann.client.get("/api/v1/jobs").status_code == 200)
+            own = send(ann.client, ("a.png", picture())).json()["links"]["events"]
+            with ann.client.stream("GET", own) as first:
+                assert first.status_code == 200
+                assert ann.client.get(own).status_code == 429
+            until(lambda: feed.listeners == 0)
+
+
+def test_a_stream_ends_soon_after_its_key_was_revoked(
+    open_door: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_events, "AGAIN_SECONDS", 0.05)
+    door = open_door(max_concurrent_jobs=1, jwt_secret_key=SECRET)
+    with held(monkeypatch), signed_in(door, "bo@example.org") as bo:
+        made = bo.client.post("/api/v1/account/keys", json={"name": "x", "scopes": ["read"]}).json()
+        url = send(bo.client, ("a.png", picture())).json()["links"]["events"]
+        with door.client.stream("GET", url, headers={"X-API-Key": made["key"]}) as stream:
+            lines = stream.iter_lines()
+            until(lambda: next(lines) == "event: running")
+            until(lambda: next(lines) == ": nothing new")  # it may be listened to as long as the key is good
+            assert bo.client.delete(f"/api/v1/account/keys/{made['id']}").status_code == 204
+            assert not [line for line in lines if line.startswith("event")]
 
 
 async def listen(port: int, jobs: list[dict[str, Any]]) -> list[str]:

@@ -119,6 +119,17 @@ class Gate:
             raise ScopeMissingError(f"This needs the scope {needed}.")
         return caller
 
+    async def still(self, connection: Connection, caller: Caller) -> bool:
+        """Whether ``caller``, who opened ``connection`` to read, might open it now, too. Raises StorageError.
+
+        Not when the key or the session was revoked since, or the access token has become too old.
+        """
+        try:
+            present = await self._caller(connection)
+        except (UnauthenticatedError, TokenInvalidError):
+            return False
+        return present.owner == caller.owner and Scope.READ in present.scopes
+
     async def attempt(self, connection: Connection, email: str | None = None) -> None:
         """Count an attempt to sign in, or the like, by address and by email. Raises RateLimitedError."""
         await self._count(connection, self._attempts, f"auth:address:{self._address(connection)}")

@@ -104,7 +104,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         deliverer = start_deliverer(database, settings)
         told = () if deliverer is None else (deliverer.loop,)
         parts.add(threads_part(lambda: (*engine.dead(), *dead(told))))
-        feed = EventFeed(opened.jobs.repository)
+        feed = EventFeed(opened.jobs.repository, limit=settings.event_streams_limit)
         when_told_to_stop(feed.end)
         app.state.services = Services(
             settings, opened, bench, warmup, installs, conditions, parts, fleet, metrics, engine, feed

@@ -8,7 +8,7 @@ whose line is slow) reads from the database. So no stream holds a queue of its o
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from typing import TypeVar
@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 
 from facecraft import telemetry
-from facecraft.errors import StorageError
+from facecraft.errors import StorageError, TooManyStreamsError
 from facecraft.jobs.job import ENDED, Event
 from facecraft.jobs.repository import JobRepository
 
@@ -31,6 +31,8 @@ PAGE = 500
 """Events that are read at once."""
 TROUBLE_SECONDS = 1.0
 """How long a database that could not be read is left alone."""
+SHARE = 10
+"""One user has one of so many parts of all streams."""
 READERS = 4
 """Threads that read for all streams together."""
 
@@ -86,8 +88,11 @@ class _Channel:
 class EventFeed:
     """What happens to jobs, as it happens. Belongs to one event loop."""
 
-    def __init__(self, jobs: JobRepository, *, seconds: float = POLL_SECONDS) -> None:
+    def __init__(self, jobs: JobRepository, *, seconds: float = POLL_SECONDS, limit: int = 1000) -> None:
+        """At most ``limit`` streams are open at once."""
         self._jobs = jobs
+        self._limit = limit
+        self._open: Counter[str | None] = Counter()
         self._seconds = seconds
         self._channels: dict[str, _Channel] = {}
         self._limiter = anyio.CapacityLimiter(READERS)
@@ -112,6 +117,18 @@ class EventFeed:
         self.end()
         self._task.cancel()
         await asyncio.wait([self._task])
+
+    @contextmanager
+    def place(self, owner: str | None) -> Iterator[None]:
+        """Hold the place of one stream for ``owner``, who has a tenth of all of them (None: all). Raises TooManyStreamsError."""
+        share = self._limit if owner is None else max(1, self._limit // SHARE)
+        if self._open.total() >= self._limit or self._open[owner] >= share:
+            raise TooManyStreamsError
+        self._open[owner] += 1
+        try:
+            yield
+        finally:
+            self._open -= Counter([owner])
 
     async def follow(self, job_id: str, *, after: int = 0, quiet: float = 15.0) -> AsyncGenerator[tuple[Event, ...]]:
         """Yield what happened after the event of that number, as it happens, until the job has ended or is gone.

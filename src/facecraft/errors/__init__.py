@@ -21,7 +21,7 @@ for the person, a ``hint`` that names the next step, and a ``detail`` for the lo
     ├── JobError              work that outlives a request
     │   ├── JobNotFoundError · JobStateError · JobAbandonedError · LeaseLostError · ArtifactNotFoundError
     │   ├── InputBlobNotFoundError · QuotaExceededError · TaskUnknownError
-    │   └── BusyError · CancelledError · DeadlineError
+    │   └── BusyError · CancelledError · DeadlineError · TooManyStreamsError
     ├── WebhookError          addresses that are told when jobs end
     │   ├── WebhookNotFoundError · DeliveryNotFoundError · WebhookDisabledError
     │   └── TooManyWebhooksError · WebhooksOffError
@@ -35,7 +35,7 @@ for the person, a ``hint`` that names the next step, and a ``detail`` for the lo
     │   ├── ForbiddenError · ScopeMissingError · AccountDisabledError · SignupDisabledError
     │   ├── EmailTakenError · UserNotFoundError · ApiKeyNotFoundError · SessionNotFoundError
     │   └── RateLimitedError · MailError
-    ├── PartNotReadyError     a database, broker or store does not answer
+    ├── PartNotReadyError     a database, broker or store does not answer, or a thread has stopped
     └── ConfigurationError    the settings contradict each other or the machine
 """
 
@@ -127,6 +127,7 @@ from facecraft.errors.work import (
     PipelineError,
     QuotaExceededError,
     TaskUnknownError,
+    TooManyStreamsError,
     TooManyWebhooksError,
     WebhookDisabledError,
     WebhookError,
@@ -207,6 +208,7 @@ __all__ = [
     "TaskUnknownError",
     "TokenInvalidError",
     "TooManyFilesError",
+    "TooManyStreamsError",
     "TooManyWebhooksError",
     "UnauthenticatedError",
     "UnknownModelError",

@@ -94,6 +94,12 @@ class BusyError(JobError, code="busy", kind=Kind.BUSY, hint="Retry after a momen
     """All workers are busy and the queue is full."""
 
 
+class TooManyStreamsError(
+    JobError, code="too_many_streams", kind=Kind.BUSY, hint="Close other streams, or ask for the job now and then."
+):
+    """Too many streams of events are open."""
+
+
 class CancelledError(JobError, code="cancelled", kind=Kind.CANCELLED):
     """The work was cancelled."""
 

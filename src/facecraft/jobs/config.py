@@ -22,6 +22,9 @@ class JobConfig(BaseModel):
     """Jobs that may wait; beyond it new ones are answered 429 with Retry-After."""
     job_queue_limit_per_owner: Annotated[int, Field(ge=1, le=10_000_000)] = 1_000
     """Jobs of one user that may wait among them. Anonymous callers and the operator's key together may fill the queue."""
+    event_streams_limit: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Open streams of events of one server process, a tenth of them at most for one user; beyond it new ones are answered
+    429. Anonymous callers share all of them."""
     job_timeout_seconds: Annotated[float, Field(gt=0)] = 3600.0
     """Longest time one attempt of a job may take; it then fails with ``deadline_exceeded``."""
     job_max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
