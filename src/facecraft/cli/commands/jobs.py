@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -12,12 +10,9 @@ import typer
 from pydantic import TypeAdapter
 
 from facecraft.cli.console import counted, result, say, table
-from facecraft.cli.pictures import configure_log
+from facecraft.cli.opening import group, opened_jobs
 from facecraft.db.listing import Listing
 from facecraft.jobs.job import EVERYBODY, Event, Item, Job, JobState, Owner
-from facecraft.jobs.opening import Jobs
-from facecraft.settings import Settings
-from facecraft.studio import Studio
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a job; see the command list.")]
 All = Annotated[bool, typer.Option("--all", help="The jobs of every user, not only those of anonymous callers.")]
@@ -49,27 +44,11 @@ class Story:
 
 def build(name: str) -> typer.Typer:
     """Build the group of commands."""
-    application = typer.Typer(
-        name=name,
-        no_args_is_help=True,
-        add_completion=False,
-        rich_markup_mode="rich",
-        help="See, cancel, retry and delete the jobs of the server.",
+    return group(
+        name,
+        "See, cancel, retry and delete the jobs of the server.",
+        {"list": _list, "show": _show, "cancel": _cancel, "retry": _retry, "delete": _delete},
     )
-    for word, body in (
-        ("list", _list), ("show", _show), ("cancel", _cancel), ("retry", _retry), ("delete", _delete),
-    ):  # fmt: skip
-        application.command(word)(body)
-    return application
-
-
-@contextmanager
-def opened(ctx: typer.Context) -> Iterator[Jobs]:
-    """Open the jobs of the database of the settings until the block ends."""
-    settings = Settings.load()
-    configure_log(settings, debug=ctx.obj.debug)
-    with Studio.open(settings) as studio:
-        yield studio.jobs
 
 
 def _list(
@@ -85,7 +64,7 @@ def _list(
     as_json: Json = False,
 ) -> None:
     """List jobs, the newest first."""
-    with opened(ctx) as jobs:
+    with opened_jobs(ctx) as jobs:
         page = jobs.repository.list(_owner(everybody), states=state or (), name=name, cursor=cursor, limit=limit)
     if as_json:
         result(TypeAdapter(Listing[Job]).dump_json(page, indent=2).decode())
@@ -99,7 +78,7 @@ def _list(
 
 def _show(ctx: typer.Context, job_id: Id, *, everybody: All = False, as_json: Json = False) -> None:
     """Show a job with its pictures, its files and what happened to it."""
-    with opened(ctx) as jobs:
+    with opened_jobs(ctx) as jobs:
         job = jobs.repository.get(_owner(everybody), job_id)
         story = Story(
             job,
@@ -169,21 +148,21 @@ def _tell(story: Story) -> None:
 
 def _cancel(ctx: typer.Context, job_id: Id, *, everybody: All = False) -> None:
     """Stop a job: at once when it waits, at the next stage or tile when it runs."""
-    with opened(ctx) as jobs:
+    with opened_jobs(ctx) as jobs:
         job = jobs.repository.cancel(_owner(everybody), job_id)
     say(f"{job.id} is cancelled" if job.ended else f"{job.id} stops at its next stage")
 
 
 def _retry(ctx: typer.Context, job_id: Id, *, everybody: All = False) -> None:
     """Put a failed or cancelled job into the queue again; a running server or worker takes it up."""
-    with opened(ctx) as jobs:
+    with opened_jobs(ctx) as jobs:
         job = jobs.repository.retry(_owner(everybody), job_id)
     say(f"{job.id} is {job.state.value}")
 
 
 def _delete(ctx: typer.Context, job_id: Id, *, everybody: All = False) -> None:
     """Delete a job that does not run with all its files, for good."""
-    with opened(ctx) as jobs:
+    with opened_jobs(ctx) as jobs:
         owner = _owner(everybody)
         job = jobs.repository.get(owner, job_id)
         files = jobs.repository.delete(owner, job_id)

@@ -8,22 +8,14 @@ from typing import Annotated
 import typer
 
 from facecraft.accounts.records import ApiKey, Scope, now
-from facecraft.cli.commands.users import opened, user_of
+from facecraft.cli.commands.users import user_of
 from facecraft.cli.console import counted, result, say, table
+from facecraft.cli.opening import group, opened_accounts
 
 
 def build(name: str) -> typer.Typer:
     """Build the group of commands."""
-    application = typer.Typer(
-        name=name,
-        no_args_is_help=True,
-        add_completion=False,
-        rich_markup_mode="rich",
-        help="Make, list and revoke API keys.",
-    )
-    for word, body in (("create", _create), ("list", _list), ("revoke", _revoke)):
-        application.command(word)(body)
-    return application
+    return group(name, "Make, list and revoke API keys.", {"create": _create, "list": _list, "revoke": _revoke})
 
 
 def _create(
@@ -43,7 +35,7 @@ def _create(
 ) -> None:
     """Make a key and print it. It cannot be shown again."""
     expires = None if days is None else now() + timedelta(days=days)
-    with opened(ctx) as accounts:
+    with opened_accounts(ctx) as accounts:
         owner = None if user is None else user_of(accounts, user).id
         made, secret = accounts.keys.create(name, scope, user_id=owner, expires_at=expires)
     result(secret)
@@ -52,7 +44,7 @@ def _create(
 
 def _list(ctx: typer.Context) -> None:
     """List all keys, the oldest first, without their secrets."""
-    with opened(ctx) as accounts:
+    with opened_accounts(ctx) as accounts:
         found = accounts.keys.browse_all()
         emails = {key.user_id: accounts.users.get(key.user_id).email for key in found if key.user_id}
     rows = [_row(key, "the operator" if key.user_id is None else emails[key.user_id]) for key in found]
@@ -71,6 +63,6 @@ def _revoke(
     key: Annotated[str, typer.Argument(metavar="KEY", help="The id of a key; see the command list.")],
 ) -> None:
     """Delete a key: it opens nothing any more. A running server notices within a few seconds."""
-    with opened(ctx) as accounts:
+    with opened_accounts(ctx) as accounts:
         accounts.keys.revoke_any(key)
     say("revoked")

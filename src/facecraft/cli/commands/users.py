@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from facecraft.accounts.records import LONGEST_PASSWORD, Role, User, check_password
 from facecraft.cli.console import counted, result, say, table
-from facecraft.cli.pictures import configure_log
+from facecraft.cli.opening import group, opened_accounts
 from facecraft.errors import FacecraftError, InvalidOptionError, UserNotFoundError
-from facecraft.settings import Settings
-from facecraft.studio import Studio
-from facecraft.studio.accounts import accounts_for
 
 if TYPE_CHECKING:
     from facecraft.accounts.accounts import Accounts
@@ -29,32 +24,19 @@ FromStdin = Annotated[
 
 def build(name: str) -> typer.Typer:
     """Build the group of commands."""
-    application = typer.Typer(
-        name=name,
-        no_args_is_help=True,
-        add_completion=False,
-        rich_markup_mode="rich",
-        help="Make, list, lock out and delete the users of the server.",
+    return group(
+        name,
+        "Make, list, lock out and delete the users of the server.",
+        {
+            "create": _create,
+            "list": _list,
+            "disable": _disable,
+            "enable": _enable,
+            "delete": _delete,
+            "set-role": _set_role,
+            "reset-password": _reset_password,
+        },
     )
-    for word, body in (
-        ("create", _create), ("list", _list), ("disable", _disable), ("enable", _enable), ("delete", _delete),
-        ("set-role", _set_role), ("reset-password", _reset_password),
-    ):  # fmt: skip
-        application.command(word)(body)
-    return application
-
-
-@contextmanager
-def opened(ctx: typer.Context) -> Iterator[Accounts]:
-    """Open the accounts of this machine's database until the block ends."""
-    settings = Settings.load()
-    configure_log(settings, debug=ctx.obj.debug)
-    with Studio.open(settings) as studio:
-        lazy = accounts_for(settings, studio)
-        try:
-            yield lazy.open()
-        finally:
-            lazy.close()
 
 
 def user_of(accounts: Accounts, email: str) -> User:
@@ -76,7 +58,7 @@ def _create(
     password_stdin: FromStdin = False,
 ) -> None:
     """Make a user and print the id. From then on the server wants everybody to say who they are."""
-    with opened(ctx) as accounts:
+    with opened_accounts(ctx) as accounts:
         made = accounts.users.create(email, _password(from_stdin=password_stdin), role=_role(admin=admin))
         try:
             moved = accounts.adopt(made.id) if adopt else {}
@@ -92,7 +74,7 @@ def _create(
 def _list(ctx: typer.Context) -> None:
     """List the users, the oldest first."""
     rows: list[tuple[str, ...]] = []
-    with opened(ctx) as accounts:
+    with opened_accounts(ctx) as accounts:
         cursor: str | None = None
         while True:
             page = accounts.users.browse(cursor=cursor, limit=200)
@@ -111,14 +93,14 @@ def _row(user: User) -> tuple[str, ...]:
 
 def _disable(ctx: typer.Context, email: Email) -> None:
     """Lock a user out: sessions end, keys stop working, nothing is deleted."""
-    with opened(ctx) as accounts:
+    with opened_accounts(ctx) as accounts:
         user = accounts.users.set_disabled(user_of(accounts, email).id, disabled=True)
     say(f"{user.email} is locked out")
 
 
 def _enable(ctx: typer.Context, email: Email) -> None:
     """Let a user in again."""
-    with opened(ctx) as accounts:
+    with opened_accounts(ctx) as accounts:
         user = accounts.users.set_disabled(user_of(accounts, email).id, disabled=False)
     say(f"{user.email} may sign in")
 
@@ -130,7 +112,7 @@ def _delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a user with everything that belongs to that user, for good."""
-    with opened(ctx) as accounts:
+    with opened_accounts(ctx) as accounts:
         user = user_of(accounts, email)
         if not yes:
             typer.confirm(f"Delete {user.email} and all that belongs to this user?", abort=True, err=True)
@@ -142,14 +124,14 @@ def _set_role(
     ctx: typer.Context, email: Email, role: Annotated[Role, typer.Argument(help="What the user may do to others.")]
 ) -> None:
     """Make a user an admin, or no admin any more."""
-    with opened(ctx) as accounts:
+    with opened_accounts(ctx) as accounts:
         user = accounts.users.set_role(user_of(accounts, email).id, role)
     say(f"{user.email} is now {user.role}")
 
 
 def _reset_password(ctx: typer.Context, email: Email, *, password_stdin: FromStdin = False) -> None:
     """Give a user a new password. All sessions of the user end."""
-    with opened(ctx) as accounts:
+    with opened_accounts(ctx) as accounts:
         user = user_of(accounts, email)
         accounts.users.set_password(user.id, _password(from_stdin=password_stdin))
     say(f"{user.email} has a new password")
