@@ -6,11 +6,11 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import anyio.to_thread
 import numpy as np
-from fastapi import APIRouter, Query, Request, UploadFile
+from fastapi import APIRouter, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field, JsonValue, ValidationError
 from starlette.responses import Response
@@ -20,6 +20,7 @@ from facecraft.api.forms import FileForm, FilesForm, form_of, takes
 from facecraft.api.json_bodies import JsonRoute
 from facecraft.api.making import MakingOf
 from facecraft.api.owners import OwnerOf
+from facecraft.api.paging import Cursor, Limit
 from facecraft.api.uploads import BatchRoute, UploadRoute, read_upload
 from facecraft.errors import DeadlineError, InvalidOptionError, ModelNotInstalledError
 from facecraft.galleries.choices import EnrollOptions, NewGallery, SearchOptions, VectorSearch
@@ -39,9 +40,6 @@ T = TypeVar("T")
 
 PREFIX = "/api/v1/galleries"
 CROP_TYPE = "image/jpeg"
-
-Cursor = Annotated[str | None, Query(max_length=200, description="From the page before; absent for the first.")]
-Limit = Annotated[int, Query(ge=1, le=200, description="Most items of the page.")]
 
 
 class GalleryChange(Options):

@@ -17,6 +17,7 @@ from facecraft.api.job_forms import BODY, JobRequest, order_of, order_of_form
 from facecraft.api.job_reports import JobReport, JobsPage, JobSummary, report_of
 from facecraft.api.json_bodies import SmallJsonRoute
 from facecraft.api.owners import OwnerOf
+from facecraft.api.paging import Cursor, Limit
 from facecraft.api.respond_async import queue
 from facecraft.api.routes.presets import server_options
 from facecraft.api.submitting import Order
@@ -36,8 +37,6 @@ CREATED: dict[int | str, dict[str, Any]] = {
     }
 }
 
-Cursor = Annotated[str | None, Query(max_length=200, description="From the page before; absent for the first.")]
-Limit = Annotated[int, Query(ge=1, le=200, description="Most jobs of the page.")]
 States = Annotated[list[JobState] | None, Query(max_length=10, description="Only jobs in one of these states.")]
 Name = Annotated[str | None, Query(max_length=60, description="Only jobs of this name, such as portrait.")]
 

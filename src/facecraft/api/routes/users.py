@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import anyio.to_thread
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from facecraft.accounts.records import User
 from facecraft.api.access import USERS
 from facecraft.api.accounts import NewUser, UserChange, UserRecord, UsersPage
 from facecraft.api.owners import AccountsOf, AdminOf, GateOf
+from facecraft.api.paging import Cursor, Limit
 from facecraft.errors import ForbiddenError
 
 router = APIRouter(prefix=USERS, tags=["users"])
-
-Cursor = Annotated[str | None, Query(max_length=200, description="From the page before; absent for the first.")]
-Limit = Annotated[int, Query(ge=1, le=200, description="Most items of the page.")]
 
 
 @router.get("", summary="List the users")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from facecraft.api.dependencies import Services, ServicesOf
 from facecraft.api.owners import OwnerOf
+from facecraft.api.paging import Cursor, Limit
 from facecraft.errors import WebhooksOffError
 from facecraft.jobs.webhooks.records import (
     DeliveriesPage,
@@ -28,9 +29,6 @@ T = TypeVar("T")
 PREFIX = "/api/v1/webhooks"
 NAMES_AT_ONCE = 4
 """How many names of callers are resolved at once: whoever names a slow one holds up nothing but others like it."""
-
-Cursor = Annotated[str | None, Query(max_length=200, description="From the page before; absent for the first.")]
-Limit = Annotated[int, Query(ge=1, le=200, description="Most items of the page.")]
 
 
 def require_webhooks(services: ServicesOf) -> None:
