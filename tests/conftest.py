@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+LOGGERS = ("facecraft", "uvicorn", "uvicorn.error", "celery")
 
 sys.path.append(str(ROOT / "tests"))  # for `services`: starters of real databases, brokers and stores
 
@@ -33,6 +35,16 @@ if TYPE_CHECKING:
     from services.postgres import PostgresServer
     from services.radosgw import RadosGateway
     from services.s3_quick import QuickS3
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_was() -> Iterator[None]:
+    """Put the log back after every test: commands that run in this process write it to a stream that is then closed."""
+    kept = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in map(logging.getLogger, LOGGERS)]
+    yield
+    for logger, handlers, level, propagate in kept:
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
@@ -131,7 +143,14 @@ def open_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
             settings = Settings(**{"device": "cpu", "offline": True, **own, **changes})
             app = create_app(settings, None if studio is None else stack.enter_context(_beside(studio, settings)))
             server = uvicorn.Server(
-                uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=5, proxy_headers=False)
+                uvicorn.Config(
+                    app,
+                    port=0,
+                    log_config=None,
+                    access_log=False,
+                    timeout_graceful_shutdown=5,
+                    proxy_headers=False,
+                )
             )
             thread = threading.Thread(target=server.run, daemon=True)
             thread.start()

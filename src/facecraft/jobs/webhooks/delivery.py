@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import threading
@@ -72,6 +73,7 @@ class Deliverer:
         self._agent = f"facecraft/{version('facecraft')}"
         self._running: Counter[str] = Counter()
         self._stop = threading.Event()
+        self._awake: Callable[[], object] = self._stop.is_set  # nobody sleeps yet
         self.loop = Loop("webhooks", self._work)
 
     def start(self) -> None:
@@ -81,6 +83,7 @@ class Deliverer:
     def close(self) -> None:
         """Stop taking deliveries up and wait some seconds for those under way; what is left is sent again later."""
         self._stop.set()
+        self._awake()
         self.loop.join(2 * GRACE_SECONDS)
 
     def _work(self) -> None:
@@ -91,6 +94,15 @@ class Deliverer:
             self._stop.wait(self._poll_seconds)
 
     async def _serve(self) -> None:
+        bell = asyncio.Event()
+        ring = partial(asyncio.get_running_loop().call_soon_threadsafe, bell.set)
+        self._awake = ring
+        try:
+            await self._send_until(bell)
+        finally:
+            self._awake = self._stop.is_set
+
+    async def _send_until(self, bell: asyncio.Event) -> None:
         async with self._sender() as sender, anyio.create_task_group() as group:
             while not self._stop.is_set():
                 taken: list[Claimed] = []
@@ -100,7 +112,8 @@ class Deliverer:
                     self._running[claimed.webhook_id] += 1
                     group.start_soon(self._deliver, sender, claimed)
                 if not taken:
-                    await anyio.sleep(self._poll_seconds)
+                    with anyio.move_on_after(self._poll_seconds):
+                        await bell.wait()
             with anyio.move_on_after(GRACE_SECONDS):
                 while self._running:
                     await anyio.sleep(0.02)
