@@ -341,6 +341,41 @@ def test_trying_again_does_only_what_is_left(
     assert leases.claim([GPU], WORKER) is not None
 
 
+def test_what_failed_of_a_batch_can_be_tried_again(
+    database: Database, jobs: JobRepository, leases: Leases, clock: Clock
+) -> None:
+    job = jobs.add(new(database, clock, 2))
+    items = jobs.items(None, job.id)
+    lease = leases.claim([GPU], WORKER)
+    assert lease is not None
+    leases.finish_item(lease, items[0], None, fraction=0.5)
+    leases.finish_item(lease, items[1], Failure("x", "y"), fraction=1.0)
+    leases.finish(lease, JobState.SUCCEEDED)
+    assert expiry_of(database, items[0]) == clock()
+    assert expiry_of(database, items[1]) == clock() + HOUR
+    again = jobs.retry(None, job.id)
+    assert (again.state, again.succeeded, again.failed) == (JobState.QUEUED, 1, 0)
+    assert [item.state for item in jobs.items(None, job.id)] == [JobState.SUCCEEDED, JobState.QUEUED]
+    second = leases.claim([GPU], WORKER)
+    assert second is not None
+    leases.finish_item(second, jobs.items(None, job.id)[1], None, fraction=1.0)
+    leases.finish(second, JobState.SUCCEEDED)
+    with pytest.raises(JobStateError):
+        jobs.retry(None, job.id)
+
+
+def test_items_end_with_their_job(database: Database, jobs: JobRepository, leases: Leases, clock: Clock) -> None:
+    waits, late = jobs.add(new(database, clock, 2)), jobs.add(new(database, clock, 2))
+    jobs.cancel(None, waits.id)
+    assert [item.state for item in jobs.items(None, waits.id)] == [JobState.CANCELLED] * 2
+    lease = leases.claim([GPU], WORKER)
+    assert lease is not None
+    leases.finish_item(lease, jobs.items(None, late.id)[0], None, fraction=0.5)
+    leases.finish(lease, JobState.FAILED, Failure("deadline_exceeded", "too long"))
+    assert [item.state for item in jobs.items(None, late.id)] == [JobState.SUCCEEDED, JobState.FAILED]
+    assert (jobs.get(None, late.id).succeeded, jobs.get(None, late.id).failed) == (1, 1)
+
+
 def test_deleting_and_forgetting(database: Database, jobs: JobRepository, leases: Leases, clock: Clock) -> None:
     waits = jobs.add(new(database, clock))
     (item,) = jobs.items(None, waits.id)
@@ -493,7 +528,6 @@ def test_what_a_broker_was_not_told_is_told_once(
 
 def test_the_table_of_transitions_is_what_the_rows_do() -> None:
     assert set(TRANSITIONS) == set(JobState)
-    assert TRANSITIONS[JobState.SUCCEEDED] == frozenset()
     assert all(TRANSITIONS[state] <= {JobState.QUEUED} for state in ENDED)
 
 

@@ -42,8 +42,9 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
         JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED}),
         # Back to the queue: its worker died or stopped, or a service was away.
         JobState.RUNNING: frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.QUEUED}),
-        JobState.SUCCEEDED: frozenset(),
-        JobState.FAILED: frozenset({JobState.QUEUED}),  # tried again by hand
+        # Tried again by hand: a job that succeeded when some of its pictures failed.
+        JobState.SUCCEEDED: frozenset({JobState.QUEUED}),
+        JobState.FAILED: frozenset({JobState.QUEUED}),
         JobState.CANCELLED: frozenset({JobState.QUEUED}),
     }
 )

@@ -191,16 +191,17 @@ class JobRepository:
             return _one(connection, job.id)
 
     def retry(self, owner: Owner, job_id: str) -> Job:
-        """Put a failed or cancelled job into the queue again; items that succeeded are not done twice.
+        """Put a job of which something failed or was cancelled into the queue again; only that is done.
 
         Raises JobNotFoundError, JobStateError for a job in another state, and BusyError when too many wait.
         """
         now = self.clock()
         with self.database.write() as connection:
             job = _own(connection, owner, job_id, lock=True)
-            if job.state not in origins(JobState.QUEUED) or not job.ended:
+            if not job.ended or job.succeeded == job.total:
                 raise JobStateError(
-                    f"Only a failed or cancelled job can be tried again; this one is {job.state.value}."
+                    f"Nothing of the job has failed or was cancelled: it is {job.state.value}, with {job.succeeded} of "
+                    f"{job.total} pictures done."
                 )
             self._check_room(connection, job.owner)
             connection.execute(
@@ -282,9 +283,11 @@ class JobRepository:
         """Write down that a job has ended, tell whoever is told, and let its uploads go."""
         expiry = self.expiry(now)
         items = rows.items_of(connection, job_id)
+        left = rows.end_items(connection, job_id, state, failure, now)
         values = {
             "state": state.value,
             "failure": rows.failure_row(failure),
+            "failed": JOBS.c.failed + (left if state is JobState.FAILED else 0),
             "stage": None,
             "finished_at": now,
             "expires_at": expiry,
@@ -298,11 +301,12 @@ class JobRepository:
         row = rows.change(connection, job_id, values, state.value, now, where=[allowed])
         if row is None:
             raise JobStateError
-        # Whoever may try it again needs the pictures that were not finished, and those that go with them.
-        if state is JobState.SUCCEEDED:
-            rows.expire_inputs(connection, items, now)
+        undone = [item for item in items if item.state is not JobState.SUCCEEDED]
+        if undone:
+            # Whoever tries it again needs the pictures that were not finished, and those that go with them.
+            rows.expire_inputs(connection, undone, expiry)
         else:
-            rows.expire_inputs(connection, [item for item in items if item.state is not JobState.SUCCEEDED], expiry)
+            rows.expire_inputs(connection, items, now)
         rows.release_inputs(connection, job_id, items, expiry)
         self.told(connection, rows.job_of(row))
 

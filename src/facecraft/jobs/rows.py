@@ -179,6 +179,13 @@ def items_of(connection: Connection, job_id: str) -> tuple[Item, ...]:
     return tuple(item_of(row) for row in rows)
 
 
+def end_items(connection: Connection, job_id: str, state: JobState, failure: Failure | None, now: datetime) -> int:
+    """End the items that were not begun with their job; return how many that were."""
+    waiting = (JOB_ITEMS.c.job_id == job_id, JOB_ITEMS.c.state == JobState.QUEUED.value)
+    values = {"state": state.value, "failure": failure_row(failure), "finished_at": now}
+    return connection.execute(JOB_ITEMS.update().where(*waiting).values(**values)).rowcount
+
+
 def expire_inputs(connection: Connection, items: Sequence[Item], at: datetime | None) -> None:
     """Let what was uploaded for ``items`` alone expire ``at`` that moment; None: keep it."""
     _expire(connection, {given.blob_id for item in items for given in item.inputs.values() if given.temporary}, at)

@@ -142,7 +142,7 @@ def _add_changing(routes: APIRouter) -> None:
 
         return await _in_thread(work)
 
-    @routes.post("/{job_id}/retry", name="retry-job", summary="Try a failed or cancelled job again")
+    @routes.post("/{job_id}/retry", name="retry-job", summary="Do again what failed or was cancelled")
     async def retry(
         request: Request, job_id: str, services: ServicesOf, owner: OwnerOf, idempotent: IdempotentOf
     ) -> Response:

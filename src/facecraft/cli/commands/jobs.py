@@ -154,7 +154,7 @@ def _cancel(ctx: typer.Context, job_id: Id, *, everybody: All = False) -> None:
 
 
 def _retry(ctx: typer.Context, job_id: Id, *, everybody: All = False) -> None:
-    """Put a failed or cancelled job into the queue again; a running server or worker takes it up."""
+    """Put what failed or was cancelled of a job into the queue again; a running server or worker takes it up."""
     with opened_jobs(ctx) as jobs:
         job = jobs.repository.retry(_owner(everybody), job_id)
     say(f"{job.id} is {job.state.value}")
