@@ -128,6 +128,7 @@ def open_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
     import uvicorn
 
     from facecraft.api.app import create_app
+    from facecraft.api.connections import Connection
 
     with ExitStack() as stack:
 
@@ -146,6 +147,7 @@ def open_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
                 uvicorn.Config(
                     app,
                     port=0,
+                    http=Connection,
                     log_config=None,
                     access_log=False,
                     timeout_graceful_shutdown=5,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import time
 import zipfile
 from collections.abc import Callable
@@ -295,6 +296,38 @@ def test_results_can_be_deleted_by_their_download(open_door: Callable[..., Any])
     assert client.get(packed["links"]["artifacts"]).status_code == 200
     until(lambda: client.get(packed["links"]["self"]).status_code == 404)
     until(lambda: not [path for path in door.settings.output_dir.rglob("*") if path.is_file()])
+
+
+def test_a_client_that_closes_with_the_last_byte_has_downloaded_all(open_door: Callable[..., Any]) -> None:
+    door = open_door(delete_on_download=True)
+    client = door.client
+    jobs = [settled(client, send(client, ("a.png", picture())).json()) for _ in range(20)]
+    for done in jobs:
+        url = next(each["url"] for each in done["items"][0]["artifacts"] if each["name"] == "result.png")
+        length = int(client.head(url).headers["content-length"])
+        with socket.create_connection(("127.0.0.1", door.port), timeout=10) as plain:
+            plain.sendall(f"GET {url} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            heard = b""
+            while len(heard.partition(b"\r\n\r\n")[2]) < length:
+                heard += plain.recv(65536)
+    left = [done["links"]["self"] + "/artifacts/result.png" for done in jobs]
+    until(lambda: all(client.head(url).status_code == 404 for url in left))
+
+
+def test_what_lay_in_the_buffers_of_the_system_was_not_downloaded(open_door: Callable[..., Any]) -> None:
+    door = open_door(delete_on_download=True)
+    client = door.client
+    noise = io.BytesIO()
+    Pillow.fromarray(np.random.default_rng(2).integers(0, 256, (800, 1000, 3), np.uint8)).save(noise, "PNG")
+    done = settled(client, send(client, ("noise.png", noise.getvalue())).json())
+    url = next(each["url"] for each in done["items"][0]["artifacts"] if each["name"] == "result.png")
+    assert 2_000_000 < int(client.head(url).headers["content-length"]) < 4_000_000
+    with socket.create_connection(("127.0.0.1", door.port), timeout=10) as plain:
+        plain.sendall(f"GET {url} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        plain.recv(1000)
+        time.sleep(0.3)  # the server may hand over all of it
+    time.sleep(0.3)
+    assert client.head(url).status_code == 200
 
 
 def test_a_download_that_broke_off_deletes_nothing(open_door: Callable[..., Any]) -> None:

@@ -11,15 +11,17 @@ from importlib.metadata import version
 from typing import Any
 
 import anyio.to_thread
+import uvicorn
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from facecraft import telemetry
-from facecraft.accounts.config import AuthMode
+from facecraft.accounts.config import NOBODY, AuthMode
 from facecraft.api import job_forms, problems
 from facecraft.api.access import Access, Gate
 from facecraft.api.conditions import Conditions
+from facecraft.api.connections import Connection
 from facecraft.api.dependencies import Services
 from facecraft.api.engines import start_engine
 from facecraft.api.event_feed import EventFeed
@@ -268,8 +270,6 @@ def serve(settings: Settings) -> None:
     Raises ConfigurationError (also for an address that cannot be had and for a database that was not migrated),
     ProviderUnavailableError and StorageError before it listens.
     """
-    import uvicorn  # noqa: PLC0415 - only who serves needs a server
-
     _prepare(settings)
     check_address(settings.host, settings.port)
     open_store(settings, settings.output_dir).check()
@@ -278,6 +278,7 @@ def serve(settings: Settings) -> None:
         uvicorn.run,
         host=settings.host,
         port=settings.port,
+        http=Connection,
         log_config=None,
         access_log=False,
         proxy_headers=False,  # who may tell the caller's address is decided by FACECRAFT_TRUSTED_PROXIES
@@ -300,14 +301,16 @@ def _warn(settings: Settings, studio: Studio) -> None:
     """Say loudly that everybody may use a server that is not for this machine alone, and that nobody may use one."""
     accounts = accounts_for(settings, studio)
     try:
-        anybody = accounts.exist() and accounts.open().callers.anybody()
+        known = accounts.exist()
+        keyed = settings.api_key is not None
+        closed = settings.auth is AuthMode.REQUIRED or (
+            settings.auth is AuthMode.AUTO and (keyed or (known and accounts.open().callers.anybody()))
+        )
+        somebody = keyed or (known and accounts.open().callers.present())
     finally:
         accounts.close()
-    closed = settings.auth is not AuthMode.OFF and (settings.api_key is not None or anybody)
-    if settings.auth is AuthMode.REQUIRED and not closed:
-        log.warning(
-            "NOBODY MAY USE THIS SERVER YET: make a user (facecraft users create) or a key (facecraft keys create)."
-        )
+    if closed and not somebody:
+        log.warning(NOBODY)
     elif not closed and not is_loopback(settings.host):
         log.warning(
             "ANYBODY WHO REACHES %s:%s MAY USE THIS SERVER: no API key is set and there are no users. Set "

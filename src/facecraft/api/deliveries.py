@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from http import HTTPStatus
 from urllib.parse import quote
 
 import anyio.to_thread
 from fastapi import Request
-from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
+from facecraft.api.connections import connection_of
 from facecraft.api.dependencies import Services
 from facecraft.jobs.blob_rows import Blob
 
 After = Callable[[], Awaitable[None]]
-"""What is done when the last byte has gone out to somebody who is still there."""
+"""What is done when the last byte has come to the client."""
 
 
 def disposition(filename: str, *, inline: bool = False) -> str:
@@ -56,13 +57,50 @@ async def deliver(
     if request.method == "HEAD":
         return Response(headers=headers, media_type=blob.media_type)
     pieces = await anyio.to_thread.run_sync(blobs.stream, blob)
-    return StreamingResponse(outgoing(request, pieces, after), media_type=blob.media_type, headers=headers)
+    return sending(request, pieces, after, media_type=blob.media_type, headers=headers)
 
 
-async def outgoing(request: Request, pieces: Iterator[bytes], after: After | None) -> AsyncIterator[bytes]:
-    """Yield ``pieces``, and do ``after`` when all of them have gone out to somebody who is still there."""
-    async for piece in iterate_in_threadpool(pieces):
-        if piece:
-            yield piece
-    if after is not None and not await request.is_disconnected():
-        await after()
+def sending(
+    request: Request, pieces: Iterator[bytes], after: After | None, *, media_type: str, headers: Mapping[str, str]
+) -> Response:
+    """Answer with ``pieces``, and do ``after`` once all of them have come to the client."""
+    if after is None:
+        return StreamingResponse(pieces, media_type=media_type, headers=headers)
+    return _Watched(request, pieces, after, media_type=media_type, headers=headers)
+
+
+class _Watched(StreamingResponse):
+    """A stream that does something once all of it has come to the client, and does not when it broke off.
+
+    That the client is gone says nothing: many close the connection with the last byte. What counts is whether it had
+    got everything before, which the connection knows. Under a server whose connections do not know it, everything counts
+    as delivered that was handed over before the client was gone.
+    """
+
+    def __init__(
+        self, request: Request, pieces: Iterator[bytes], after: After, *, media_type: str, headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(pieces, media_type=media_type, headers=headers)
+        self._request = request
+        self._after = after
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the request listens
+        """Send it all, wait until it has come, and do what comes then."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        held = b""  # the last piece is sent only to a client that was there until then
+        async for piece in self.body_iterator:
+            if not isinstance(piece, bytes) or not piece:
+                continue
+            if held:
+                if await self._request.is_disconnected():
+                    return
+                await send({"type": "http.response.body", "body": held, "more_body": True})
+            held = piece
+        if await self._request.is_disconnected():
+            return
+        await send({"type": "http.response.body", "body": held, "more_body": True})
+        connection = connection_of(scope)
+        come = connection is None or await connection.settled()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if come:
+            await self._after()

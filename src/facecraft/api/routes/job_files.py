@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Path, Query, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from facecraft.api.artifacts import MEDIA_TYPES, result_name
 from facecraft.api.deleting import once_sent
-from facecraft.api.deliveries import deliver, disposition, outgoing
+from facecraft.api.deliveries import deliver, disposition, sending
 from facecraft.api.dependencies import Services, ServicesOf
 from facecraft.api.owners import OwnerOf
 from facecraft.api.zipping import Entry, entries_of, zipped
@@ -98,7 +98,7 @@ async def archive(request: Request, job_id: str, services: ServicesOf, owner: Ow
     pieces = zipped(entries, services.studio.jobs.blobs.stream)
     headers = {"Content-Disposition": disposition(f"facecraft-{job.id}.zip"), "Cache-Control": "no-store"}
     after = once_sent(services, job) if job.ended else None
-    return StreamingResponse(outgoing(request, pieces, after), media_type=ZIP, headers=headers)
+    return sending(request, pieces, after, media_type=ZIP, headers=headers)
 
 
 def _find(services: Services, owner: str | None, job_id: str, name: str) -> tuple[Job, Blob]:
