@@ -534,9 +534,27 @@ def test_anybody_is_noticed(accounts: Accounts, database: Database) -> None:
     made, _ = accounts.keys.create("ops", [Scope.READ])
     assert accounts.callers.anybody()
     accounts.keys.revoke_any(made.id)
-    assert not accounts.callers.anybody()
-    accounts.users.create(EMAIL, PASSWORD)
+    assert accounts.callers.anybody()  # who was asked who they are is not let in because the last key is gone
+    assert not accounts.callers.present()
+
+
+def test_who_is_the_last_to_go_leaves_the_door_closed(
+    accounts: Accounts, ann: User, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    bob = accounts.users.create("bob@example.org", PASSWORD)
+    accounts.users.delete(ann.id)
+    assert "NOBODY MAY USE" not in caplog.text
+    accounts.users.delete(bob.id)
+    assert "NOBODY MAY USE" in caplog.text
+    elsewhere = Accounts(database, AccountConfig(), lambda: SECRET)
     assert accounts.callers.anybody()
+    assert elsewhere.callers.anybody()
+    elsewhere.close()
+
+
+def test_who_is_taken_back_was_never_there(accounts: Accounts, ann: User) -> None:
+    accounts.users.take_back(ann.id)
+    assert not accounts.callers.anybody()
 
 
 # --- what users own ------------------------------------------------------------------------------------------------

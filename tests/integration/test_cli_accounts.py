@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from facecraft.accounts.closing import is_closed
 from facecraft.cli.app import run
 from facecraft.galleries.galleries import Galleries
 from facecraft.jobs.job import Item, JobState, NewJob
@@ -116,6 +117,8 @@ def test_who_cannot_take_over_is_not_made(ran: Ran) -> None:
     assert code != 0
     assert "running" in said
     with Studio.open() as studio:
+        with studio.database.read() as connection:
+            assert not is_closed(connection)  # anonymous callers go on
         studio.jobs.leases.finish(lease, JobState.CANCELLED)
     assert ran("users", "create", EMAIL, "--adopt", "--password-stdin", typed=PASSWORD)[0] == 0
 

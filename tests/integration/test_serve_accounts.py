@@ -77,6 +77,19 @@ def test_an_open_door_is_warned_of(
         assert not (tmp_path / "facecraft.db").exists()
 
 
+@pytest.mark.parametrize(("auth", "warned"), [("auto", "NOBODY"), ("required", "NOBODY"), ("off", "ANYBODY")])
+def test_a_door_that_nobody_is_left_to_open_is_warned_of(
+    tmp_path: Path, warnings_said: list[str], auth: str, warned: str
+) -> None:
+    settings = settings_in(tmp_path, host="0.0.0.0", auth=auth)  # noqa: S104
+    with accounts_of(settings) as accounts:
+        made, _ = accounts.keys.create("ci", [Scope.READ])
+        accounts.keys.revoke_any(made.id)
+    with Studio.open(settings) as studio:
+        _warn(settings, studio)
+    assert [line.partition(" ")[0] for line in warnings_said] == [warned]
+
+
 def test_the_log_has_no_secrets(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

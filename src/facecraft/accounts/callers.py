@@ -16,7 +16,7 @@ from hashlib import sha256
 
 import sqlalchemy as sa
 
-from facecraft.accounts import keys
+from facecraft.accounts import closing, keys
 from facecraft.accounts.errands import Errands
 from facecraft.accounts.records import ALL_SCOPES, KEY_PREFIX, Caller, Role, Scope, now
 from facecraft.accounts.tokens import AccessTokens, digest
@@ -98,18 +98,22 @@ class Callers:
         return caller
 
     def anybody(self) -> bool:
-        """Whether there is a user or a key, so that callers have to say who they are. Raises StorageError."""
+        """Whether there is or was a user or a key, so that callers have to say who they are. Raises StorageError."""
         answer, until = self._anybody
         if time.monotonic() < until:
             return answer
         changes = self._changes
-        either = sa.or_(*(sa.exists(sa.select(table.c.id).limit(1)) for table in (USERS, API_KEYS)))
         with self._database.read() as connection:
-            answer = bool(connection.execute(sa.select(either)).scalar_one())
+            answer = closing.is_closed(connection)
         with self._lock:
             if changes == self._changes:
                 self._anybody = (answer, time.monotonic() + KNOWN_SECONDS)
         return answer
+
+    def present(self) -> bool:
+        """Whether there is a user or a key just now. Raises StorageError."""
+        with self._database.read() as connection:
+            return closing.is_anybody(connection)
 
     @property
     def anybody_remembered(self) -> bool | None:

@@ -18,6 +18,12 @@ _FEWEST_LETTERS = 10
 RATE = r"^(\s*\d+\s*(/|per)\s*(\d+\s*)?(second|minute|hour|day)s?\s*([;,]|$))*$"
 """The form of a rate limit: ``120/minute; 2000/hour``."""
 
+NOBODY = (
+    "NOBODY MAY USE THIS SERVER: there is no user and no key. Make a user (facecraft users create) or a key "
+    "(facecraft keys create), set FACECRAFT_API_KEY, or let everybody in with FACECRAFT_AUTH=off."
+)
+"""What the operator is told when the server is closed and there is nobody who could open it."""
+
 Rate = Annotated[str, Field(pattern=RATE, examples=["120/minute;2000/hour"])]
 
 
@@ -44,8 +50,8 @@ class AccountConfig(BaseModel):
 
     # --- accounts
     auth: AuthMode = AuthMode.AUTO
-    """Whether callers must say who they are: ``auto`` (as soon as ``FACECRAFT_API_KEY`` is set or there is a user or a key),
-    ``required`` or ``off``."""
+    """Whether callers must say who they are: ``auto`` (as soon as ``FACECRAFT_API_KEY`` is set or there is a user or a key,
+    and from then on, also when none is left), ``required`` or ``off``."""
     signup_enabled: bool = False
     """Let anybody make an account over HTTP. Unset, users are made with ``facecraft users create`` or by an admin."""
     jwt_secret_key: Annotated[
@@ -80,7 +86,7 @@ class AccountConfig(BaseModel):
     """Requests that one API key, user or (for those without) address may send, such as ``120/minute;2000/hour``. Empty:
     any number."""
     auth_rate_limit: Rate = "10/minute"
-    """Attempts to sign in, sign up, refresh or replace a password, for each address and for each email. Empty: any number."""
+    """Attempts to sign in, sign up, refresh, replace a password or delete the account, for each address and for each email. Empty: any number."""
     rate_limit_storage_url: SecretStr | None = None
     """Redis that counts requests for several server processes together, such as redis://redis:6379/1. Unset: each process
     counts its own."""

@@ -10,6 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
+from facecraft.accounts.closing import close
 from facecraft.accounts.records import KEY_PREFIX, ApiKey, Role, Scope, check_name, now
 from facecraft.accounts.tokens import digest, new_secret
 from facecraft.accounts.users import checked
@@ -93,6 +94,8 @@ class ApiKeys:
             raise ApiKeyNotFoundError
         with self._database.write() as connection:
             found = connection.execute(sa.delete(API_KEYS).where(API_KEYS.c.id == known, condition)).rowcount
+            if found:
+                close(connection)
         self._changed()
         if not found:
             raise ApiKeyNotFoundError

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
+from facecraft.accounts.closing import close
 from facecraft.accounts.passwords import Passwords
 from facecraft.accounts.records import Profile, Role, User, check_password, normalize_email, now
 from facecraft.db.database import Database
@@ -23,6 +24,7 @@ from facecraft.errors import (
     EmailTakenError,
     InvalidCredentialsError,
     InvalidOptionError,
+    LastAdminError,
     UserNotFoundError,
 )
 
@@ -118,28 +120,36 @@ class Users:
         values = {name: value for name, value in said.items() if value or name not in ("first_name", "last_name")}
         return self._update(user_id, **values)
 
-    def set_role(self, user_id: str, role: Role) -> User:
-        """Give a user another role. Raises UserNotFoundError."""
-        return self._update(user_id, role=role.value)
+    def set_role(self, user_id: str, role: Role, *, keep_admin: bool = False) -> User:
+        """Give a user another role. Raises UserNotFoundError, and with ``keep_admin`` LastAdminError."""
+        return self._update(user_id, keep_admin=keep_admin and role is not Role.ADMIN, role=role.value)
 
-    def set_disabled(self, user_id: str, *, disabled: bool) -> User:
-        """Lock a user out, and end all sessions; or let the user in again. Raises UserNotFoundError."""
-        return self._update(user_id, end_sessions=disabled, disabled_at=now() if disabled else None)
+    def set_disabled(self, user_id: str, *, disabled: bool, keep_admin: bool = False) -> User:
+        """Lock a user out, and end all sessions; or let the user in again.
+
+        Raises UserNotFoundError, and with ``keep_admin`` LastAdminError.
+        """
+        moment = now() if disabled else None
+        return self._update(user_id, end_sessions=disabled, keep_admin=keep_admin and disabled, disabled_at=moment)
 
     def change_password(self, user_id: str, old: str, new: str, *, session_id: str | None = None) -> None:
         """Replace the password of a user who knows it; all sessions but ``session_id`` end.
 
         Raises InvalidCredentialsError, InvalidOptionError, UserNotFoundError.
         """
+        self.confirm(user_id, old, wrong="The old password is wrong.")
+        self.set_password(user_id, new, session_id=session_id)
+
+    def confirm(self, user_id: str, password: str, *, wrong: str = "The password is wrong.") -> None:
+        """Return if this is the password of the user. Raises InvalidCredentialsError that says ``wrong``, UserNotFoundError."""
         with self._database.read() as connection:
             kept = _require(connection, user_id).password_hash
         try:
-            old = check_password(old)
+            password = check_password(password)
         except ValueError as error:
-            raise InvalidCredentialsError("The old password is wrong.") from error
-        if not self._passwords.matches(kept, old):
-            raise InvalidCredentialsError("The old password is wrong.")
-        self.set_password(user_id, new, session_id=session_id)
+            raise InvalidCredentialsError(wrong) from error
+        if not self._passwords.matches(kept, password):
+            raise InvalidCredentialsError(wrong)
 
     def set_password(self, user_id: str, password: str, *, session_id: str | None = None) -> None:
         """Replace the password of a user; all sessions but ``session_id`` end.
@@ -151,22 +161,33 @@ class Users:
             replace_password(connection, user_id, hashed, keep=session_id)
         self._changed()
 
-    def delete(self, user_id: str) -> None:
-        """Delete a user with all sessions and keys, and what the hooks delete. Raises UserNotFoundError.
+    def delete(self, user_id: str, *, keep_admin: bool = False) -> None:
+        """Delete a user with all sessions and keys, and what the hooks delete.
 
-        Takes a few seconds: other processes must have forgotten the user before the hooks look for what to delete.
+        Raises UserNotFoundError, and with ``keep_admin`` LastAdminError for the last admin while there are other users. Takes a few seconds: other processes must have forgotten the user before the hooks look for what to delete.
         """
-        self.set_disabled(user_id, disabled=True)
+        self.set_disabled(user_id, disabled=True, keep_admin=keep_admin)
         time.sleep(self.known_seconds)
         for hook in self.on_deleted:
             hook(user_id)
         with self._database.write() as connection:
             connection.execute(sa.delete(USERS).where(USERS.c.id == user_id))
+            close(connection)
         self._changed()
 
-    def _update(self, user_id: str, *, end_sessions: bool = False, **values: str | datetime | None) -> User:
+    def take_back(self, user_id: str) -> None:
+        """Delete a user who was just made and has nothing, as if that user had never been."""
+        with self._database.write() as connection:
+            connection.execute(sa.delete(USERS).where(USERS.c.id == user_id))
+        self._changed()
+
+    def _update(
+        self, user_id: str, *, end_sessions: bool = False, keep_admin: bool = False, **values: str | datetime | None
+    ) -> User:
         with self._database.write() as connection:
             _require(connection, user_id)
+            if keep_admin:
+                _refuse_last_admin(connection, user_id)
             connection.execute(sa.update(USERS).where(USERS.c.id == user_id).values(updated_at=now(), **values))
             if end_sessions:
                 connection.execute(sa.delete(SESSIONS).where(SESSIONS.c.user_id == user_id))
@@ -205,6 +226,16 @@ def checked(check: Callable[[str], str], text: str) -> str:
 def _by_email(connection: Connection, email: str) -> Row[Any] | None:
     query = sa.select(USERS).where(USERS.c.email == email.strip().lower())
     return connection.execute(query).one_or_none()
+
+
+def _refuse_last_admin(connection: Connection, user_id: str) -> None:
+    """Raise LastAdminError when without this user nobody could manage the others."""
+    # Locked, so that of two admins who let each other go one stays; in one order, so that they do not wait for each other.
+    query = sa.select(USERS.c.id).where(USERS.c.role == Role.ADMIN.value, USERS.c.disabled_at.is_(None))
+    admins = connection.execute(query.order_by(USERS.c.id).with_for_update()).scalars().all()
+    others = connection.execute(sa.select(sa.exists().where(USERS.c.id != parse_id(user_id)))).scalar_one()
+    if list(admins) == [parse_id(user_id)] and others:
+        raise LastAdminError
 
 
 def _require(connection: Connection, user_id: str) -> Row[Any]:

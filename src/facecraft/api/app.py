@@ -107,6 +107,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         told = () if deliverer is None else (deliverer.loop,)
         parts.add(threads_part(lambda: (*engine.dead(), *dead(told))))
         feed = EventFeed(opened.jobs.repository, limit=settings.event_streams_limit)
+        deaf = opened.when_a_job_ends(feed.nudge)
         when_told_to_stop(feed.end)
         app.state.services = Services(
             settings, opened, bench, warmup, installs, conditions, parts, fleet, metrics, engine, feed
@@ -115,6 +116,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         try:
             yield
         finally:
+            deaf()
             await feed.close()
             async with anyio.create_task_group() as group:
                 # Together: the jobs may hold the places that the last requests wait for.

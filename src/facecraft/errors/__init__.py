@@ -33,7 +33,7 @@ for the person, a ``hint`` that names the next step, and a ``detail`` for the lo
     ├── AuthError             who is calling
     │   ├── UnauthenticatedError · InvalidCredentialsError · TokenInvalidError · ResetTokenError
     │   ├── ForbiddenError · ScopeMissingError · AccountDisabledError · SignupDisabledError
-    │   ├── EmailTakenError · UserNotFoundError · ApiKeyNotFoundError · SessionNotFoundError
+    │   ├── EmailTakenError · LastAdminError · UserNotFoundError · ApiKeyNotFoundError · SessionNotFoundError
     │   └── RateLimitedError · MailError
     ├── PartNotReadyError     a database, broker or store does not answer, or a thread has stopped
     └── ConfigurationError    the settings contradict each other or the machine
@@ -46,6 +46,7 @@ from facecraft.errors.callers import (
     EmailTakenError,
     ForbiddenError,
     InvalidCredentialsError,
+    LastAdminError,
     MailError,
     RateLimitedError,
     ResetTokenError,
@@ -177,6 +178,7 @@ __all__ = [
     "JobNotFoundError",
     "JobStateError",
     "Kind",
+    "LastAdminError",
     "LeaseLostError",
     "LicenseNotAcceptedError",
     "MailError",

@@ -51,6 +51,15 @@ class EmailTakenError(AuthError, code="email_exists", kind=Kind.CONFLICT, hint="
     """There is an account with this email."""
 
 
+class LastAdminError(
+    AuthError,
+    code="last_admin",
+    kind=Kind.CONFLICT,
+    hint="Make another user an admin first (`facecraft users set-role EMAIL admin`).",
+):
+    """Nobody else could manage the other users."""
+
+
 class UserNotFoundError(AuthError, code="user_not_found", kind=Kind.NOT_FOUND):
     """There is no such user."""
 

@@ -44,9 +44,9 @@ async def change_user(user_id: str, body: UserChange, caller: AdminOf, accounts:
 
     def work() -> User:
         if body.role is not None:
-            accounts.users.set_role(user_id, body.role)
+            accounts.users.set_role(user_id, body.role, keep_admin=True)
         if body.disabled is not None:
-            accounts.users.set_disabled(user_id, disabled=body.disabled)
+            accounts.users.set_disabled(user_id, disabled=body.disabled, keep_admin=True)
         return accounts.users.get(user_id)
 
     return UserRecord.of(await anyio.to_thread.run_sync(work))
@@ -56,7 +56,7 @@ async def change_user(user_id: str, body: UserChange, caller: AdminOf, accounts:
 async def delete_user(user_id: str, caller: AdminOf, accounts: AccountsOf) -> None:
     """Delete a user with all that belongs to that user, for good. For admins, and not for the own account."""
     _not_oneself(user_id, caller.user_id)
-    await anyio.to_thread.run_sync(accounts.users.delete, user_id)
+    await anyio.to_thread.run_sync(lambda: accounts.users.delete(user_id, keep_admin=True))
 
 
 def _not_oneself(user_id: str, own: str | None) -> None:

@@ -63,7 +63,7 @@ def _create(
         try:
             moved = accounts.adopt(made.id) if adopt else {}
         except FacecraftError:
-            accounts.users.delete(made.id)  # or it could never be made with all of that
+            accounts.users.take_back(made.id)  # or it could never be made with all of that
             raise
     result(made.id)
     say(f"made the {made.role} {made.email}")

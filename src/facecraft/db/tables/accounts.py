@@ -61,6 +61,14 @@ PASSWORD_RESETS = sa.Table(
     sa.Column("expires_at", UtcDateTime, nullable=False),
 )
 
+CLOSURES = sa.Table(
+    "closures",
+    METADATA,
+    # Any row: a user or a key was deleted. Who asks callers who they are goes on doing so when none is left.
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("closed_at", UtcDateTime, nullable=False),
+)
+
 API_KEYS = sa.Table(
     "api_keys",
     METADATA,

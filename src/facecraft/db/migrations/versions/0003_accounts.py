@@ -1,4 +1,4 @@
-"""Users, sessions and their refresh tokens, tokens for a forgotten password, API keys."""
+"""Users, sessions and their refresh tokens, tokens for a forgotten password, API keys, and that there were any."""
 
 from __future__ import annotations
 
@@ -89,9 +89,15 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_api_keys_user_id", ondelete="CASCADE"),
     )
     op.create_index("ix_api_keys_user_id_id", "api_keys", ["user_id", "id"])
+    op.create_table(
+        "closures",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("closed_at", _MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_closures"),
+    )
 
 
 def downgrade() -> None:
     """Remove the tables."""
-    for name in ("api_keys", "password_resets", "refresh_tokens", "sessions", "users"):
+    for name in ("closures", "api_keys", "password_resets", "refresh_tokens", "sessions", "users"):
         op.drop_table(name)
