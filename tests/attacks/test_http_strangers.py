@@ -23,7 +23,7 @@ from facecraft.jobs import blob_rows
 from facecraft.jobs.job import Item, NewJob
 from facecraft.jobs.tasks import PipelineTask
 from facecraft.pipelines.pipeline import Pipeline
-from services.people import SECRET, Person, key_for, signed_in
+from services.people import PASSWORD, SECRET, Person, key_for, signed_in
 
 V1 = "/api/v1"
 OUTSIDE = ("/status", "/images")
@@ -204,6 +204,6 @@ def test_a_deleted_user_leaves_nothing(door: object) -> None:
     with signed_in(door, "fay@example.org") as fay:
         for make in MAKERS.values():
             make(door, fay.user.id)
-        assert fay.client.delete(f"{V1}/account").status_code == 204
+        assert fay.client.request("DELETE", f"{V1}/account", json={"password": PASSWORD}).status_code == 204
         with open_database(door.settings.database, migrate=False) as database:
             assert Galleries(database).browse(owner=fay.user.id).items == ()

@@ -97,7 +97,13 @@ def test_the_whole_life_of_an_account(door: object) -> None:
     assert code(dead) == (401, "invalid_token")
 
     again = client.post(f"{V1}/auth/login", json={"email": "cy@example.org", "password": "new password"}).json()
-    assert client.delete(f"{V1}/account", headers=bearer(again["token"])).status_code == 204
+    for sent, expected in (
+        (None, (422, "invalid_request")), ({"password": PASSWORD}, (401, "invalid_credentials")),
+    ):  # fmt: skip
+        refused = client.request("DELETE", f"{V1}/account", json=sent, headers=bearer(again["token"]))
+        assert code(refused) == expected
+    right = {"password": "new password"}
+    assert client.request("DELETE", f"{V1}/account", json=right, headers=bearer(again["token"])).status_code == 204
     assert code(client.get(f"{V1}/account/profile", headers=bearer(again["token"]))) == (401, "invalid_token")
     gone = client.post(f"{V1}/auth/login", json={"email": "cy@example.org", "password": "new password"})
     assert code(gone) == (401, "invalid_credentials")
@@ -180,6 +186,25 @@ def test_only_admins_manage_users(door: object, ann: Person, boss: Person) -> No
         assert code(own) == (403, "forbidden")
 
 
+def test_the_last_admin_stays_while_there_are_others(open_door: Callable[..., object]) -> None:
+    key = "0123456789abcdef-key"
+    door = open_door(jwt_secret_key=SECRET, api_key=key)
+    with signed_in(door, "boss@example.org", role=Role.ADMIN) as boss, signed_in(door, EMAIL) as ann:
+        mine, with_key = f"{V1}/users/{boss.user.id}", {"X-API-Key": key}
+        farewell = {"password": PASSWORD}
+        for reply in (
+            boss.client.request("DELETE", f"{V1}/account", json=farewell),
+            door.client.delete(mine, headers=with_key),
+            door.client.patch(mine, json={"role": "user"}, headers=with_key),
+            door.client.patch(mine, json={"disabled": True}, headers=with_key),
+        ):
+            assert code(reply) == (409, "last_admin")
+            assert "another user an admin" in reply.json()["hint"]
+        assert boss.client.get(f"{V1}/account/profile").status_code == 200
+        assert ann.client.request("DELETE", f"{V1}/account", json=farewell).status_code == 204
+        assert boss.client.request("DELETE", f"{V1}/account", json=farewell).status_code == 204
+
+
 def test_a_browser_may_send_the_token_in_the_address_of_a_download(
     door: object, ann: Person, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -229,6 +254,17 @@ def test_the_first_user_closes_the_door(open_door: Callable[..., object]) -> Non
             time.sleep(0.1)
         assert ann.client.get(f"{V1}/galleries").status_code == 200
         assert door.client.get("/health").status_code == 200
+
+
+def test_the_last_user_leaves_the_door_closed(open_door: Callable[..., object]) -> None:
+    door = open_door(jwt_secret_key=SECRET)
+    with signed_in(door, EMAIL) as ann:
+        assert ann.client.request("DELETE", f"{V1}/account", json={"password": PASSWORD}).status_code == 204
+    assert code(door.client.get(f"{V1}/galleries")) == (401, "unauthenticated")
+    again = open_door(database_url=door.settings.database)
+    assert code(again.client.get(f"{V1}/galleries")) == (401, "unauthenticated")
+    off = open_door(database_url=door.settings.database, auth="off")
+    assert off.client.get(f"{V1}/galleries").status_code == 200
 
 
 def test_required_asks_everybody_and_off_nobody(open_door: Callable[..., object]) -> None:

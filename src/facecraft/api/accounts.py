@@ -109,6 +109,13 @@ class PasswordChange(Body):
     """8 to 1024 characters of any script."""
 
 
+class Farewell(Body):
+    """Who deletes the own account."""
+
+    password: Annotated[SecretStr, Field(max_length=LONGEST_PASSWORD)]
+    """The password: a stolen token must not be enough."""
+
+
 class UserRecord(Profile):
     """One user."""
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from facecraft.accounts.records import Profile
 from facecraft.api.access import ACCOUNT
-from facecraft.api.accounts import PasswordChange, SessionRecord, SessionsPage, UserRecord
+from facecraft.api.accounts import Farewell, PasswordChange, SessionRecord, SessionsPage, UserRecord
 from facecraft.api.owners import AccountsOf, GateOf, SignedInOf, UserOf
 
 router = APIRouter(prefix=ACCOUNT, tags=["account"])
@@ -38,9 +38,14 @@ async def change_password(
 
 
 @router.delete("", status_code=204, summary="Delete the own account", response_class=Response)
-async def delete_account(caller: SignedInOf, accounts: AccountsOf) -> None:
-    """Delete the account with all that belongs to it, for good."""
-    await anyio.to_thread.run_sync(accounts.users.delete, str(caller.user_id))
+async def delete_account(
+    request: Request, body: Farewell, caller: SignedInOf, gate: GateOf, accounts: AccountsOf
+) -> None:
+    """Delete the account with all that belongs to it, for good. Not the last admin, while there are other users."""
+    await gate.attempt(request.scope)
+    user_id, password = str(caller.user_id), body.password.get_secret_value()
+    await gate.hash(lambda: accounts.users.confirm(user_id, password))
+    await anyio.to_thread.run_sync(lambda: accounts.users.delete(user_id, keep_admin=True))
 
 
 @router.get("/sessions", summary="List where the user is signed in")
