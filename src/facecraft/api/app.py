@@ -263,6 +263,8 @@ def _prepare(settings: Settings) -> None:
         server.handlers[:] = logging.getLogger("facecraft").handlers if name == "uvicorn" else []
         server.propagate = name != "uvicorn"
         server.setLevel(settings.log_level)
+    # What it warns of is said to whoever sent the form.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     sys.setswitchinterval(SWITCH_SECONDS)
 
 

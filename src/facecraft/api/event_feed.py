@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 POLL_SECONDS = 0.25
 """How often the database is asked while anybody listens."""
+TOGETHER_SECONDS = 0.01
+"""How long it is not asked after a nudge: jobs that end at about the same time are one question."""
 TAIL = 200
 """Events of one job that its listeners share."""
 PAGE = 500
@@ -97,6 +99,8 @@ class EventFeed:
         self._channels: dict[str, _Channel] = {}
         self._limiter = anyio.CapacityLimiter(READERS)
         self._wanted = asyncio.Event()
+        self._news = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._ending = False
         self._task = asyncio.create_task(self._watch(), name="facecraft-event-feed")
 
@@ -104,6 +108,11 @@ class EventFeed:
     def listeners(self) -> int:
         """How many streams are open."""
         return sum(channel.listeners for channel in self._channels.values())
+
+    def nudge(self) -> None:
+        """Look now instead of at the next turn. May be called from any thread."""
+        with suppress(RuntimeError):  # the loop has ended: nobody listens any more
+            self._loop.call_soon_threadsafe(self._news.set)
 
     def end(self) -> None:
         """End every stream, and those that are opened from now on."""
@@ -193,7 +202,11 @@ class EventFeed:
     async def _watch(self) -> None:
         while True:
             await self._wanted.wait()
-            await asyncio.sleep(self._seconds)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._seconds):
+                    await self._news.wait()
+                await asyncio.sleep(TOGETHER_SECONDS)
+            self._news.clear()
             if not self._channels:
                 self._wanted.clear()
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from threading import RLock
@@ -87,6 +87,7 @@ class Studio:
         self._database: Database | None = None
         self._galleries: PictureGalleries[Picture] | None = None
         self._jobs: Jobs | None = None
+        self._listeners: list[Callable[[], object]] = []
         self._opening = RLock()
 
     @classmethod
@@ -351,6 +352,16 @@ class Studio:
         """Count a job that has ended; how the caller named a pipeline of their own is no name to count by."""
         known = isinstance(job.task, FacesTask) or job.name in PRESETS
         self.tally.ended(job.name if known else "pipeline", job.state.value)
+        for call in tuple(self._listeners):
+            call()
+
+    def when_a_job_ends(self, call: Callable[[], object]) -> Callable[[], None]:
+        """Do ``call``, from any thread, whenever a job ends here; it must be quick. Return what undoes this wish.
+
+        Jobs that end in other processes are not heard of.
+        """
+        self._listeners.append(call)
+        return lambda: self._listeners.remove(call)
 
     def permit(self, pipeline: Pipeline) -> None:
         """Make sure that ``pipeline`` may be run here. Raises SwapDisabledError and ConsentRequiredError."""

@@ -178,6 +178,26 @@ def test_a_database_that_is_away_for_a_moment_ends_no_stream(jobs: Counting, mon
     assert run(jobs, work) == [1, 2]
 
 
+def test_who_nudges_does_not_wait_for_the_next_turn(jobs: Counting) -> None:
+    job = add(jobs)
+
+    async def work() -> list[int]:
+        feed = EventFeed(jobs, seconds=3600)
+        try:
+            listener = asyncio.create_task(heard(feed, job))
+            while not feed.listeners:
+                await asyncio.sleep(SOON)
+            await asyncio.sleep(3 * SOON)
+            jobs.cancel(None, job.id)
+            await asyncio.to_thread(feed.nudge)
+            async with asyncio.timeout(10):
+                return await listener
+        finally:
+            await feed.close()
+
+    assert asyncio.run(work()) == [1, 2]
+
+
 def test_streams_end_with_the_server(jobs: Counting) -> None:
     job = add(jobs)
 
