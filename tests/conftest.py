@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
-LOGGERS = ("facecraft", "uvicorn", "uvicorn.error", "celery")
+LOGGERS = ("facecraft", "uvicorn", "uvicorn.error", "celery", "python_multipart")
 
 sys.path.append(str(ROOT / "tests"))  # for `services`: starters of real databases, brokers and stores
 

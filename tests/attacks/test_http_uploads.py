@@ -190,17 +190,20 @@ def test_broken_forms_are_problems(door: object) -> None:
     client = door.client
     form = {"Content-Type": "multipart/form-data; boundary=b"}
     cases = [
-        (b"garbage", form, 400),
-        (b"--b\r\n\r\nno disposition\r\n--b--", form, 400),
-        (b"", {"Content-Type": "multipart/form-data"}, 400),
-        (b"{}", {"Content-Type": "application/json"}, 415),
-        (b"file=x", {"Content-Type": "application/x-www-form-urlencoded"}, 415),
-        (b'--b\r\nContent-Disposition: form-data; name="width"\r\n\r\n' + b"9" * 100_000 + b"\r\n--b--\r\n", form, 400),
-        (b"".join(b'--b\r\nContent-Disposition: form-data; name="f%d"\r\n\r\n1\r\n' % n for n in range(999)) + b"--b--\r\n", form, 400),
+        (b"garbage", form, 400, "malformed_form", "boundary"),
+        (b"--b\r\n\r\nno disposition\r\n--b--", form, 400, "malformed_form", "Content-Disposition"),
+        (b"", {"Content-Type": "multipart/form-data"}, 400, "malformed_form", "Missing boundary"),
+        (b'--b\r\nContent-Disposition: form-data; name="file"; filename="a\rb.jpg"\r\n\r\nx\r\n--b--', form, 400, "malformed_form", "header"),
+        (b"{}", {"Content-Type": "application/json"}, 415, "form_expected", "form"),
+        (b"file=x", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "form_expected", "form"),
+        (b'--b\r\nContent-Disposition: form-data; name="width"\r\n\r\n' + b"9" * 100_000 + b"\r\n--b--\r\n", form, 413, "field_too_large", "64 KiB"),
+        (b"".join(b'--b\r\nContent-Disposition: form-data; name="f%d"\r\n\r\n1\r\n' % n for n in range(999)) + b"--b--\r\n", form, 413, "too_many_fields", "200 fields"),
     ]  # fmt: skip
-    for content, headers, status in cases:
+    for content, headers, status, code, reason in cases:
         reply = client.post("/api/v1/portrait", content=content, headers=headers)
-        assert reply.status_code == status, (content[:60], reply.text)
+        assert (reply.status_code, reply.json()["code"]) == (status, code), (content[:60], reply.text)
+        assert reason in reply.json()["detail"]
+        assert reply.json()["hint"]
         assert reply.headers["content-type"] == "application/problem+json"
     assert client.post("/api/v1/portrait", data={"file": "text"}, files={"x": b"x"}).status_code == 422
     assert client.get("/health").status_code == 200

@@ -27,6 +27,7 @@ log = telemetry.logger("api")
 
 STATUS: Mapping[Kind, int] = {
     Kind.INVALID: 422,
+    Kind.MALFORMED: 400,
     Kind.TOO_LARGE: 413,
     Kind.UNSUPPORTED: 415,
     Kind.NOT_FOUND: 404,
@@ -52,6 +53,7 @@ RETRY_AFTER: Mapping[type[FacecraftError], int] = {
 """When to ask again after errors of which their status does not say it already."""
 JOB_ID = "X-Facecraft-Job-Id"
 """The header that names the job which a request made; its line in the log names it, too."""
+_BODY = "body"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _QUIET = ("/health", "/ready", "/metrics")
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
@@ -186,24 +188,39 @@ async def _from_http(request: Request, error: Exception) -> Response:
 async def _from_validation(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    fields = [
-        FieldProblem(
-            field=".".join(str(part) for part in item["loc"] if part not in ("body", "query", "path"))[:80],
-            message=str(item["msg"]) if item["type"] != "value_error" else str(item["ctx"]["error"]),
-            type=str(item["type"]),
-        )
-        for item in error.errors()[:20]
-    ]
+    fields = [_field(item) for item in error.errors()[:20]]
     names = ", ".join(dict.fromkeys(item.field for item in fields))
+    whole = next((item.message for item in fields if item.field == _BODY), None)
     return _problem(
         request.scope,
         STATUS[Kind.INVALID],
         "invalid_request",
         "The request is not valid",
-        f"Not valid: {names}.",
+        whole or f"Not valid: {names}.",
         hint="See `errors` for each field, and /docs for what is allowed.",
         errors=fields,
     )
+
+
+def _field(item: Mapping[str, Any]) -> FieldProblem:
+    """Return what is wrong with one field, or with the body as a whole, in plain words."""
+    kind, told = str(item["type"]), item.get("ctx", {})
+    field = ".".join(str(part) for part in item["loc"] if part not in ("body", "query", "path"))[:80]
+    message = str(item["msg"])
+    if kind == "value_error":
+        message = str(told["error"])
+    elif kind == "json_invalid" and isinstance(item["loc"][-1], int):
+        field, message = _BODY, f"The body is not JSON (at character {item['loc'][-1]})."
+    elif tuple(item["loc"]) == (_BODY,):
+        field, message = _BODY, "The body is missing." if kind == "missing" else "The body must be an object."
+    elif kind in ("too_short", "too_long"):
+        least, most = told.get("min_length"), told.get("max_length")
+        message = f"Give at least {_counted(least)}." if kind == "too_short" else f"Give at most {most}."
+    return FieldProblem(field=field, message=message, type=kind)
+
+
+def _counted(least: object) -> str:
+    return "one" if least == 1 else str(least)
 
 
 async def _from_disconnect(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the handler protocol

@@ -17,7 +17,6 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.datastructures import FormData, Headers, UploadFile
-from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import Response
 from starlette.types import Receive
@@ -30,10 +29,13 @@ from facecraft.errors import (
     CancelledError,
     DeadlineError,
     EmptyInputError,
+    FieldTooLargeError,
     FormExpectedError,
+    MalformedFormError,
     StorageAccessError,
     StorageError,
     StorageFullError,
+    TooManyFieldsError,
     TooManyFilesError,
     UploadTooLargeError,
 )
@@ -66,7 +68,7 @@ class _Parser(MultiPartParser):
 
     def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None], limits: UploadLimits) -> None:
         super().__init__(
-            headers, stream, max_files=limits.files + 1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
+            headers, stream, max_files=limits.files + 1, max_fields=MAX_FIELDS + 1, max_part_size=2 * MAX_FIELD_BYTES
         )
         self._limits = limits
         self._part_bytes = 0
@@ -76,6 +78,8 @@ class _Parser(MultiPartParser):
         self._part_bytes = 0
         upload = self._current_part.file
         if upload is None:
+            if self._current_fields > MAX_FIELDS:
+                raise TooManyFieldsError(f"A form may have at most {MAX_FIELDS} fields.")
             return
         if self._current_files > self._limits.files:
             raise TooManyFilesError(f"A request to this endpoint may hold at most {self._limits.files} files.")
@@ -88,18 +92,21 @@ class _Parser(MultiPartParser):
         upload._max_mem_size = MEMORY_BYTES  # noqa: SLF001 - decides whether writing goes to a thread
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        if self._current_part.file is not None:
-            self._part_bytes += end - start
-            if self._part_bytes > self._limits.file_bytes:
-                raise UploadTooLargeError(f"A file may have at most {self._limits.file_bytes // MIB} MiB.")
+        self._part_bytes += end - start
+        if self._current_part.file is None:
+            if self._part_bytes > MAX_FIELD_BYTES:
+                raise FieldTooLargeError(f"A field may hold at most {MAX_FIELD_BYTES // 1024} KiB of text.")
+        elif self._part_bytes > self._limits.file_bytes:
+            raise UploadTooLargeError(f"A file may have at most {self._limits.file_bytes // MIB} MiB.")
         super().on_part_data(data, start, end)
 
 
 async def read_form(request: Request, limits: UploadLimits) -> FormData:
     """Read the multipart body of ``request``.
 
-    Raises FormExpectedError for another content type, UploadTooLargeError, TooManyFilesError, StorageError when
-    the upload folder cannot take it, and HTTPException (400) for a malformed body. Nothing is left behind then.
+    Raises FormExpectedError for another content type, UploadTooLargeError, TooManyFilesError, FieldTooLargeError,
+    TooManyFieldsError, StorageError when the upload folder cannot take it, and MalformedFormError. Nothing is left behind
+    then.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
@@ -108,7 +115,8 @@ async def read_form(request: Request, limits: UploadLimits) -> FormData:
         async with aclosing(request.stream()) as stream:
             return await _Parser(request.headers, stream, limits).parse()
     except MultiPartException as error:
-        raise HTTPException(400) from error
+        reason = str(error.__cause__ or error.message).rstrip(".")
+        raise MalformedFormError(f"The form cannot be read: {reason}.") from error
     except OSError as error:
         raise storage_error(error) from error
 

@@ -22,6 +22,7 @@ from facecraft.errors import FacecraftError, Kind
 
 EXIT_CODES = {
     Kind.INVALID: 3,
+    Kind.MALFORMED: 3,
     Kind.TOO_LARGE: 4,
     Kind.UNSUPPORTED: 5,
     Kind.NOT_FOUND: 6,

@@ -8,6 +8,7 @@ for the person, a ``hint`` that names the next step, and a ``detail`` for the lo
     ├── InputError            the caller's picture or options cannot be used
     │   ├── ImageDecodeError · UnsupportedFormatError · ImageTooLargeError · UploadTooLargeError
     │   ├── EmptyInputError · InputNotFoundError · FormExpectedError · TooManyFilesError · InvalidOptionError
+    │   ├── MalformedFormError · FieldTooLargeError · TooManyFieldsError
     │   ├── NoFaceFoundError · FaceIndexError · AmbiguousFaceError · ReferenceNotFoundError
     │   └── ConsentRequiredError · SwapDisabledError · AddressRefusedError
     ├── ModelError            a network is not usable here
@@ -67,15 +68,18 @@ from facecraft.errors.inputs import (
     ConsentRequiredError,
     EmptyInputError,
     FaceIndexError,
+    FieldTooLargeError,
     FormExpectedError,
     ImageDecodeError,
     ImageTooLargeError,
     InputError,
     InputNotFoundError,
     InvalidOptionError,
+    MalformedFormError,
     NoFaceFoundError,
     ReferenceNotFoundError,
     SwapDisabledError,
+    TooManyFieldsError,
     TooManyFilesError,
     UnsupportedFormatError,
     UploadTooLargeError,
@@ -156,6 +160,7 @@ __all__ = [
     "EnrolledFaceNotFoundError",
     "FaceIndexError",
     "FacecraftError",
+    "FieldTooLargeError",
     "ForbiddenError",
     "FormExpectedError",
     "GalleryError",
@@ -182,6 +187,7 @@ __all__ = [
     "LeaseLostError",
     "LicenseNotAcceptedError",
     "MailError",
+    "MalformedFormError",
     "ModelDownloadError",
     "ModelError",
     "ModelInstallingError",
@@ -209,6 +215,7 @@ __all__ = [
     "SwapDisabledError",
     "TaskUnknownError",
     "TokenInvalidError",
+    "TooManyFieldsError",
     "TooManyFilesError",
     "TooManyStreamsError",
     "TooManyWebhooksError",

@@ -13,6 +13,7 @@ class Kind(StrEnum):
     """What sort of trouble an error is. Doors map it to a status or an exit code."""
 
     INVALID = "invalid"
+    MALFORMED = "malformed"
     TOO_LARGE = "too_large"
     UNSUPPORTED = "unsupported"
     NOT_FOUND = "not_found"

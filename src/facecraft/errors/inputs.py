@@ -57,6 +57,30 @@ class FormExpectedError(
     """The request is not a form (multipart/form-data)."""
 
 
+class MalformedFormError(
+    InputError,
+    code="malformed_form",
+    kind=Kind.MALFORMED,
+    hint="Let the HTTP library write the form and its Content-Type with the boundary; never set that header by hand.",
+):
+    """The form cannot be read."""
+
+
+class FieldTooLargeError(
+    InputError,
+    code="field_too_large",
+    kind=Kind.TOO_LARGE,
+    hint="Send a picture as a file, not as the text of a field.",
+):
+    """A field of the form holds more text than the limit allows."""
+
+
+class TooManyFieldsError(
+    InputError, code="too_many_fields", kind=Kind.TOO_LARGE, hint="Send only the fields that /docs lists."
+):
+    """The form has more fields than the limit allows."""
+
+
 class TooManyFilesError(
     InputError, code="too_many_files", kind=Kind.TOO_LARGE, hint="Split the batch, or raise the batch limit."
 ):
