@@ -190,6 +190,14 @@ def test_there_are_never_more_than_allowed_even_when_added_at_once(webhooks: Web
     assert len(webhooks.browse(owner=OWNER).items) == MAX_WEBHOOKS
 
 
+def test_where_private_addresses_are_allowed_the_hint_does_not_ask_for_the_internet(database: Database) -> None:
+    for private, word in ((True, "http or https"), (False, "whole internet")):
+        with pytest.raises(AddressRefusedError) as refused:
+            Webhooks(database, private=private, ask=lambda _: []).create(NewWebhook(url="ftp://10.0.0.1/"), owner=None)
+        assert word in str(refused.value.hint)
+        assert ("or http://" in refused.value.message) is private
+
+
 def test_private_addresses_are_refused_when_they_are_made_and_changed(database: Database) -> None:
     careful = Webhooks(database, ask=lambda name: ["10.0.0.1" if "intra" in name else "8.8.8.8"])
     for url in ("https://127.0.0.1/", "https://intra.example/", "http://example.com/", "https://[::1]/"):

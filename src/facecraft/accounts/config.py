@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 SECRET_LENGTH = 32
 """Fewest characters of the secret that signs tokens: as long as the digest of HS256 (RFC 7518, section 3.2)."""
@@ -15,8 +16,14 @@ _PLACEHOLDERS = (
     "insecure", "default", "replaceme", "password", "notsosecret", "development", "dontuse", "donotuse",
 )  # fmt: skip
 _FEWEST_LETTERS = 10
-RATE = r"^(\s*\d+\s*(/|per)\s*(\d+\s*)?(second|minute|hour|day)s?\s*([;,]|$))*$"
-"""The form of a rate limit: ``120/minute; 2000/hour``."""
+_RATE = r"^(\s*\d+\s*(/|per)\s*(\d+\s*)?(second|minute|hour|day)s?\s*([;,]|$))*$"
+
+
+def _is_rate(text: str) -> str:
+    if re.fullmatch(_RATE, text) is None:
+        raise ValueError("write it like 120/minute, or 120/minute;2000/hour; leave it empty for any number")
+    return text
+
 
 NOBODY = (
     "NOBODY MAY USE THIS SERVER: there is no user and no key. Make a user (facecraft users create) or a key "
@@ -24,7 +31,7 @@ NOBODY = (
 )
 """What the operator is told when the server is closed and there is nobody who could open it."""
 
-Rate = Annotated[str, Field(pattern=RATE, examples=["120/minute;2000/hour"])]
+Rate = Annotated[str, AfterValidator(_is_rate), Field(examples=["120/minute;2000/hour"])]
 
 
 class AuthMode(StrEnum):

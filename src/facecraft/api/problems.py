@@ -20,7 +20,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facecraft import telemetry
-from facecraft.errors import CancelledError, FacecraftError, IdempotencyInProgressError, Kind, ModelInstallingError
+from facecraft.errors import (
+    CancelledError,
+    FacecraftError,
+    IdempotencyInProgressError,
+    Kind,
+    ModelInstallingError,
+    ModelNotInstalledError,
+)
 from facecraft.imaging.codecs import OutputFormat
 
 log = telemetry.logger("api")
@@ -46,11 +53,12 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
 INSTALL_SECONDS = 10
 """When to ask again for a model that is being installed."""
-RETRY_AFTER: Mapping[type[FacecraftError], int] = {
+RETRY_AFTER: Mapping[type[FacecraftError], int | None] = {
     ModelInstallingError: INSTALL_SECONDS,
+    ModelNotInstalledError: None,  # until an operator installs it
     IdempotencyInProgressError: RETRY_AFTER_SECONDS,
 }
-"""When to ask again after errors of which their status does not say it already."""
+"""When to ask again after errors of which their status does not say it already; None: asking again is of no use."""
 JOB_ID = "X-Facecraft-Job-Id"
 """The header that names the job which a request made; its line in the log names it, too."""
 _BODY = "body"
@@ -119,7 +127,8 @@ def answer(
     if status >= 500 and not quiet:
         log.warning("%s: %s", error.code, error.message, extra={"detail": error.detail})
     title, message, hint = error.title, error.public_message, error.public_hint
-    seconds = next((wait for kind, wait in RETRY_AFTER.items() if isinstance(error, kind)), None)
+    usual = RETRY_AFTER_SECONDS if status in (429, 503) else None
+    seconds = next((wait for kind, wait in RETRY_AFTER.items() if isinstance(error, kind)), usual)
     headers = None if seconds is None else {"Retry-After": str(seconds)}
     return _problem(scope, status, error.code, title, message, hint=hint, headers=headers, extra=extra)
 
@@ -149,8 +158,6 @@ def _problem(
         errors=errors,
     )
     send = dict(headers or {})
-    if status in (429, 503):
-        send.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
     if status == 401:
         send.setdefault("WWW-Authenticate", 'Bearer realm="facecraft"')
     body = problem.model_dump(exclude=None if errors is not None else {"errors"})

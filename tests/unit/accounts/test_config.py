@@ -41,7 +41,7 @@ def test_rates_are_read(rate: str) -> None:
 
 @pytest.mark.parametrize("rate", ["10", "ten/minute", "10/fortnight", "10/minute and more", "-1/minute"])
 def test_what_is_no_rate_is_refused(rate: str) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="write it like 120/minute"):
         AccountConfig(auth_rate_limit=rate)
 
 

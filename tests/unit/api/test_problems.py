@@ -81,6 +81,35 @@ def test_fields_that_are_not_valid_are_named_and_not_repeated(door: object) -> N
     assert "file" in {error["field"] for error in missing["errors"]}
 
 
+@pytest.mark.parametrize(
+    ("sent", "detail"),
+    [
+        (b'{"email": x', "The body is not JSON (at character 10)."),
+        (b"[]", "The body must be an object."),
+        (b"", "The body is missing."),
+        (b'{"email": 1}', "Not valid: email, password."),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_said_in_words(door: object, sent: bytes, detail: str) -> None:
+    reply = door.client.post("/api/v1/auth/login", content=sent, headers={"Content-Type": "application/json"})
+    body = check_problem(reply, 422, "invalid_request")
+    assert body["detail"] == detail
+    assert all(error["field"] for error in body["errors"])
+
+
+def test_an_empty_list_is_told_what_it_lacks(door: object) -> None:
+    sent = {"url": "https://example.com/", "types": []}
+    body = check_problem(door.client.post("/api/v1/webhooks", json=sent), 422, "invalid_request")
+    assert [(error["field"], error["message"]) for error in body["errors"]] == [("types", "Give at least one.")]
+
+
+def test_who_sends_text_for_a_job_is_told_of_files_and_json(door: object) -> None:
+    reply = door.client.post("/api/v1/jobs", content=b"me", headers={"Content-Type": "text/plain"})
+    body = check_problem(reply, 415, "form_expected")
+    assert "files" in body["hint"]
+    assert "JSON" in body["hint"]
+
+
 def test_a_missing_model_answers_with_the_command_that_installs_it(door: object, portrait_jpeg: bytes) -> None:
     client = door.client
     for path in ("portrait", "cutout", "process/quick"):

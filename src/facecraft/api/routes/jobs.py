@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, TypeVar
 
 import anyio.to_thread
@@ -22,6 +22,7 @@ from facecraft.api.respond_async import queue
 from facecraft.api.routes.presets import server_options
 from facecraft.api.submitting import Order
 from facecraft.api.uploads import JobsRoute
+from facecraft.errors import FormExpectedError
 from facecraft.jobs.job import Job, JobState
 from facecraft.settings import Settings
 
@@ -39,6 +40,23 @@ CREATED: dict[int | str, dict[str, Any]] = {
 
 States = Annotated[list[JobState] | None, Query(max_length=10, description="Only jobs in one of these states.")]
 Name = Annotated[str | None, Query(max_length=60, description="Only jobs of this name, such as portrait.")]
+
+
+class _OrdersRoute(JobsRoute):
+    """A :class:`JobsRoute` beside one that takes JSON: whoever sends neither is told of both."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Say what a job is sent as."""
+        handle = super().get_route_handler()
+
+        async def told(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except FormExpectedError as error:
+                hint = "Send pictures as `files` in a form (curl -F files=@me.jpg …), or JSON (Content-Type: application/json)."
+                raise FormExpectedError("The request is neither a form nor JSON.", hint=hint) from error
+
+        return told
 
 
 class Deleted(BaseModel):
@@ -60,7 +78,7 @@ def router(settings: Settings) -> APIRouter:
 
 def _add_submission(routes: APIRouter, settings: Settings) -> None:
     presets = server_options(settings)
-    forms = APIRouter(tags=[TAG], route_class=JobsRoute)
+    forms = APIRouter(tags=[TAG], route_class=_OrdersRoute)
     documents = APIRouter(route_class=SmallJsonRoute)
 
     @documents.post(PREFIX, name="create-job-json", include_in_schema=False)

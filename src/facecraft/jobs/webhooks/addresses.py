@@ -151,7 +151,7 @@ def check_url(text: str, *, private: bool = False) -> Target:
     except (httpx.InvalidURL, UnicodeError, ValueError) as error:
         raise AddressRefusedError("The URL cannot be read.", detail=str(error)) from error
     if url.scheme not in (("https", "http") if private else ("https",)):
-        raise AddressRefusedError("The URL must begin with https://.")
+        raise AddressRefusedError(f"The URL must begin with https://{' or http://' if private else ''}.")
     if _USER.match(text):
         raise AddressRefusedError("The URL holds a name or a password: webhooks are signed instead.")
     if "#" in text:

@@ -11,7 +11,7 @@ from facecraft.db.database import Database
 from facecraft.db.ids import new_id
 from facecraft.db.listing import Listing, check_limit, cut, decode_cursor
 from facecraft.db.tables import DELIVERIES, WEBHOOKS
-from facecraft.errors import TooManyWebhooksError, WebhookDisabledError
+from facecraft.errors import AddressRefusedError, TooManyWebhooksError, WebhookDisabledError
 from facecraft.jobs.webhooks import rows
 from facecraft.jobs.webhooks.addresses import Resolver, check_url, refuse_private, resolve
 from facecraft.jobs.webhooks.outbox import payload
@@ -187,7 +187,13 @@ class Webhooks:
             total += deleted
 
     def _check(self, url: str) -> None:
-        refuse_private(check_url(url, private=self._private).host, private=self._private, ask=self._ask)
+        try:
+            refuse_private(check_url(url, private=self._private).host, private=self._private, ask=self._ask)
+        except AddressRefusedError as error:
+            if not self._private:
+                raise
+            hint = "Give an http or https address with a name that this server can resolve."
+            raise AddressRefusedError(error.message, hint=hint, detail=error.detail) from error
 
     @staticmethod
     def _with_secret(row: rows.AnyRow, secret: str) -> SecretWebhook:
