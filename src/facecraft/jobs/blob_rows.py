@@ -23,7 +23,8 @@ BATCH = 500
 """Rows that one statement names."""
 
 _LONGEST_NAME = 255
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Controls, line ends, and what turns the direction of a text (Unicode, UAX 9), which makes an .exe look like a .png."""
 PartT = TypeVar("PartT")
 
 
@@ -59,10 +60,15 @@ def blob_of(row: Row[Any]) -> Blob:
 
 
 def clean_name(name: str | None) -> str | None:
-    """Return what a sender called a file as every database can keep it: no control characters, 255 at most."""
+    """Return what a sender called a file as everybody can keep and show it; None for what is no name.
+
+    That is the last part of a path with either separator, without characters that are not seen, 255 at most.
+    """
     if name is None:
         return None
-    return _CONTROL.sub("_", name.encode("utf-8", "replace").decode())[:_LONGEST_NAME] or None
+    seen = _UNSEEN.sub("", name.encode("utf-8", "replace").decode())
+    last = re.split(r"[/\\]", seen)[-1].strip()[:_LONGEST_NAME].rstrip()
+    return None if last in ("", ".", "..") else last
 
 
 def belongs(owner: str | None) -> sa.ColumnElement[bool]:

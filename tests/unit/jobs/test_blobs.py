@@ -27,7 +27,7 @@ from facecraft.errors import (
     StorageFullError,
 )
 from facecraft.jobs import blob_rows
-from facecraft.jobs.blob_rows import Blob
+from facecraft.jobs.blob_rows import Blob, clean_name
 from facecraft.jobs.blobs import Blobs
 from facecraft.storage import ObjectBlobStore
 from facecraft.storage.config import StorageConfig
@@ -151,6 +151,22 @@ def test_the_name_of_a_client_is_kept_as_words_only(blobs: Blobs, store: ObjectB
     assert found.name is None or len(found.name) <= 255
     assert not any(character in (found.name or "") for character in "\x00\r\n")
     assert keys(store) == {f"blobs/{kept.id[-2:]}/{kept.id}"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\pictures\\me.jpg", "me.jpg"),
+        ("cv\u202egnp.exe", "cvgnp.exe"),
+        ("a\r\nb\x00.jpg", "ab.jpg"),
+        ("  me and you.jpg ", "me and you.jpg"),
+        ("family \U0001f468\u200d\U0001f469.jpg", "family \U0001f468\u200d\U0001f469.jpg"),
+        *((nothing, None) for nothing in ("", "  ", ".", "..", "a/..", "\u200e", "/")),
+    ],
+)
+def test_of_what_a_sender_calls_a_file_its_last_part_is_kept(sent: str, kept: str | None) -> None:
+    assert clean_name(sent) == kept
 
 
 def test_deleting_takes_the_bytes_and_the_row(blobs: Blobs, store: ObjectBlobStore, database: Database) -> None:
