@@ -110,8 +110,9 @@ class Settings(StorageConfig, JobConfig, AccountConfig, BaseSettings):
 
     # --- the database
     database_url: SecretStr | None = None
-    """Where galleries are kept: sqlite:////folder/facecraft.db or postgresql://user:password@host:5432/name. Unset: an
-    SQLite file ``facecraft.db`` in the user's data folder, made when a gallery is first used."""
+    """Where jobs, users, keys, webhooks and galleries are kept: sqlite:////folder/facecraft.db or
+    postgresql://user:password@host:5432/name. Unset: an SQLite file ``facecraft.db`` in the user's data folder, made when
+    a server starts, or when a command first needs it."""
     auto_migrate: bool | None = None
     """Bring the tables to this version when the database is opened. Unset: on SQLite yes, on Postgres no (run
     ``facecraft migrate``)."""

@@ -52,7 +52,7 @@ class CeleryWorker:
             """Be somebody who sets up the log: Celery leaves it alone then."""
 
         def leave_soon(**_: object) -> None:
-            log.info("stopping; running jobs have %.0f seconds", grace)
+            self._pulse.say_leaving(grace)
             timer = threading.Timer(grace, self._pulse.leave)
             timer.daemon = True
             timer.start()

@@ -75,6 +75,7 @@ class EmbeddedEngine:
 
     def close(self, *, grace: float = GRACE_SECONDS) -> None:
         """Take up nothing more, let running jobs end for ``grace`` seconds, then give them back to the queue."""
+        self._pulse.say_leaving(grace)
         self._closing.set()
         self._news.set()
         self._housekeeping.close()

@@ -144,6 +144,11 @@ class Pulse:
             if held.lease.job.id == job_id:
                 held.stop(Stop.UNWANTED)
 
+    def say_leaving(self, seconds: float) -> None:
+        """Tell the log what is waited for, and for how many seconds at most."""
+        jobs = "1 job has" if self.busy == 1 else f"{self.busy} jobs have"
+        log.info("stopping: %s up to %.0f s to finish", jobs, seconds)
+
     def leave(self) -> None:
         """Stop working on every job, because the process ends."""
         for held in self._all():

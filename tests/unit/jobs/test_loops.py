@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,9 +21,11 @@ from facecraft.jobs.job import Item, JobState, Lease, NewJob
 from facecraft.jobs.leases import Leases, Renewal
 from facecraft.jobs.loops import Loop, dead
 from facecraft.jobs.opening import open_jobs
-from facecraft.jobs.tasks import PipelineTask
+from facecraft.jobs.performing import Product
+from facecraft.jobs.tasks import PipelineTask, Task
 from facecraft.jobs.webhooks.delivery import Deliverer
 from facecraft.pipelines.presets import CutoutPresetOptions
+from facecraft.pipelines.stage import Watch
 from facecraft.storage import ObjectBlobStore
 from facecraft.testing import FakePerformer
 
@@ -103,6 +105,30 @@ def test_jobs_are_taken_up_although_asking_for_them_broke(tmp_path: Path) -> Non
         finally:
             engine.close()
         assert set(engine.dead()) == {"job-0", "pulse", "chores"}
+
+
+def test_a_stop_says_what_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    working, enough = threading.Event(), threading.Event()
+    made = FakePerformer()
+
+    def perform(task: Task, pictures: Mapping[str, bytes], *, name: str | None, watch: Watch) -> tuple[Product, ...]:
+        working.set()
+        assert enough.wait(20)
+        return made(task, pictures, name=name, watch=watch)
+
+    with open_database(f"sqlite:///{tmp_path / 'facecraft.db'}", migrate=True) as database:
+        jobs = open_jobs(database, ObjectBlobStore.memory(), JobConfig(), retention=None)
+        engine = EmbeddedEngine(jobs, perform, capacity=Capacity(1), device="cpu")
+        engine.start()
+        try:
+            jobs.repository.add(NewJob(None, TASK, (Item(0, None, {}),)))
+            assert working.wait(20)
+            threading.Timer(0.2, enough.set).start()
+            with caplog.at_level("INFO", "facecraft.jobs"):
+                engine.close()
+        finally:
+            enough.set()
+    assert "stopping: 1 job has up to 20 s to finish" in caplog.text
 
 
 class Misread(Deliverer):
