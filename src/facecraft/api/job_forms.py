@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Annotated, Any, cast
 
 from fastapi import UploadFile
@@ -13,17 +13,18 @@ from starlette.datastructures import FormData
 from starlette.datastructures import UploadFile as SentFile
 
 from facecraft.api.submitting import Given, Order
-from facecraft.errors import InvalidOptionError
+from facecraft.errors import InvalidOptionError, TooManyFilesError
 from facecraft.jobs.tasks import FacesTask, PipelineTask, Task
 from facecraft.options import Options
 from facecraft.pipelines.pipeline import Pipeline
 from facecraft.pipelines.presets import COMPANIONS, PRESETS, Preset
-from facecraft.pipelines.recognition import FACES
+from facecraft.pipelines.recognition import FACES, CompareOptions
 from facecraft.pipelines.stages.detect import DetectOptions
 from facecraft.settings import Settings
 from facecraft.studio.performing import SECOND
 
-SETTLED = {companion.field: companion.role for companion in COMPANIONS} | {"second": SECOND}
+_SECOND_FIELD = "second"
+SETTLED = {companion.field: companion.role for companion in COMPANIONS} | {_SECOND_FIELD: SECOND}
 """The role of each further picture by the name of its field."""
 _JSON_FIELDS = ("task", "options", "companions")
 _FACES = "faces-"
@@ -70,7 +71,7 @@ def _form() -> type[BaseModel]:
     fields["files"] = (list[UploadFile], Field(default=[], description="Pictures; worked on before `blobs`."))
     for companion in COMPANIONS:
         fields[companion.field] = (UploadFile | None, Field(default=None, description=companion.description))
-    fields["second"] = (UploadFile | None, Field(default=None, description="The picture to compare with."))
+    fields[_SECOND_FIELD] = (UploadFile | None, Field(default=None, description="The picture to compare with."))
     return cast("type[BaseModel]", create_model("JobForm", __doc__="A job and its pictures.", **fields))
 
 
@@ -135,7 +136,7 @@ def order_of(
 ) -> Order:
     """Return the order that ``wanted`` stands for, with the ``files`` and ``companions`` that came along.
 
-    ``presets`` are the options by name, with this server's defaults. Raises InvalidOptionError.
+    ``presets`` are the options by name, with this server's defaults. Raises InvalidOptionError, TooManyFilesError.
     """
     if (wanted.task is None) == (wanted.preset is None):
         raise InvalidOptionError("Send a task, or a preset.", hint="Exactly one of `task` and `preset`.")
@@ -143,19 +144,23 @@ def order_of(
     unknown = sorted(given.keys() - SETTLED.keys())
     if unknown:
         raise InvalidOptionError(f"There is no further picture named {unknown[0][:60]!r}.")
-    task = wanted.task or _task_of(str(wanted.preset), wanted.options, presets, given)
+    task = (
+        _with_pictures(wanted.task, given)
+        if wanted.task
+        else _task_of(str(wanted.preset), wanted.options, presets, given)
+    )
     pictures: list[Given] = [*(files or ()), *wanted.blobs]
     if len(pictures) > settings.batch_max_files:
-        raise InvalidOptionError(f"A job may have at most {settings.batch_max_files} pictures.")
+        raise TooManyFilesError(f"A job may have at most {settings.batch_max_files} pictures.")
     return Order(task, pictures, {SETTLED[name]: each for name, each in given.items()}, wanted.timeout_seconds)
 
 
 def _task_of(
     preset: str, sent: Mapping[str, JsonValue], presets: Mapping[str, type[Options]], given: Mapping[str, Given]
-) -> PipelineTask | FacesTask:
+) -> Task:
     faces = preset.removeprefix(_FACES)
     if preset.startswith(_FACES) and faces in FACES:
-        return FacesTask(name=faces, options=_options(FACES[faces], sent))
+        return _with_pictures(FacesTask(name=faces, options=_options(FACES[faces], sent)), given)
     if preset not in presets:
         raise InvalidOptionError(
             "There is no preset of this name.",
@@ -163,15 +168,30 @@ def _task_of(
         )
     options = _options(presets[preset], sent)
     if preset not in PRESETS:
+        _no_strangers(preset, given, set())
         return detect_task(options.pick(DetectOptions))
     kind = PRESETS[preset]
     for companion in kind.companions:
         if companion.required and companion.field not in given:
             raise InvalidOptionError(f"{preset} needs a further picture.", hint=f"Send it as `{companion.field}`.")
-    strange = sorted(given.keys() - {companion.field for companion in kind.companions})
-    if strange:
-        raise InvalidOptionError(f"{preset} takes no picture named {strange[0]}.")
+    _no_strangers(preset, given, {companion.field for companion in kind.companions})
     return preset_task(options.pick(kind))
+
+
+def _with_pictures(task: Task, given: Mapping[str, Given]) -> Task:
+    """Return ``task``. Raises InvalidOptionError for further pictures of a look at faces that has no use for them."""
+    if isinstance(task, FacesTask):
+        compares = isinstance(task.options, CompareOptions)
+        _no_strangers(f"{_FACES}{task.name}", given, {_SECOND_FIELD} if compares else set())
+    return task
+
+
+def _no_strangers(preset: str, given: Mapping[str, Given], known: Set[str]) -> None:
+    """Refuse further pictures that ``preset`` has no use for. Raises InvalidOptionError."""
+    strange = sorted(given.keys() - known)
+    if strange:
+        hint = f"It takes {', '.join(sorted(known))}." if known else "It takes no further picture."
+        raise InvalidOptionError(f"{preset} takes no picture named {strange[0]}.", hint=hint)
 
 
 def preset_task(options: Preset) -> PipelineTask:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import aclosing, contextmanager, nullcontext, suppress
@@ -45,6 +46,7 @@ PREFIX = "facecraft-upload-"
 MEMORY_BYTES = MIB
 """Uploads up to this size stay in memory."""
 MAX_FIELDS = 200
+_ESCAPED = re.compile("%(22|0[DA])", re.IGNORECASE)
 MAX_FIELD_BYTES = 64 * 1024
 
 
@@ -52,15 +54,24 @@ MAX_FIELD_BYTES = 64 * 1024
 class UploadLimits:
     """What one multipart body may hold."""
 
+    pictures: int
+    """What a caller is told; a job may have some further ones that go with them."""
     files: int
     file_bytes: int
     folder: Path
+    batch: bool
 
     @classmethod
     def of(cls, settings: Settings, path: str, *, batch: bool) -> UploadLimits:
         """Return the limits of a request to ``path``: of one picture and those that go with it, or of a batch."""
-        files = settings.batch_max_files + (MOST_COMPANIONS if path == JOBS else 0) if batch else pictures_of(path)
-        return cls(files, settings.max_upload_size_mb * MIB, settings.upload_dir)
+        pictures = settings.batch_max_files if batch else pictures_of(path)
+        files = pictures + (MOST_COMPANIONS if batch and path == JOBS else 0)
+        return cls(pictures, files, settings.max_upload_size_mb * MIB, settings.upload_dir, batch)
+
+    def too_many(self) -> TooManyFilesError:
+        """Return the refusal of a body with more files."""
+        hint = None if self.batch else "Send one request for each picture, or many pictures as a job."
+        return TooManyFilesError(f"A request to this endpoint may hold at most {self.pictures} pictures.", hint=hint)
 
 
 class _Parser(MultiPartParser):
@@ -81,8 +92,9 @@ class _Parser(MultiPartParser):
             if self._current_fields > MAX_FIELDS:
                 raise TooManyFieldsError(f"A form may have at most {MAX_FIELDS} fields.")
             return
+        upload.filename = _as_named(upload.filename)
         if self._current_files > self._limits.files:
-            raise TooManyFilesError(f"A request to this endpoint may hold at most {self._limits.files} files.")
+            raise self._limits.too_many()
         spool = SpooledTemporaryFile(  # noqa: SIM115 - closed with the form
             max_size=MEMORY_BYTES, dir=str(self._limits.folder), prefix=PREFIX
         )
@@ -99,6 +111,15 @@ class _Parser(MultiPartParser):
         elif self._part_bytes > self._limits.file_bytes:
             raise UploadTooLargeError(f"A file may have at most {self._limits.file_bytes // MIB} MiB.")
         super().on_part_data(data, start, end)
+
+
+def _as_named(filename: str | None) -> str | None:
+    """Return the name of a file as it was before a browser escaped what ends a header.
+
+    WHATWG HTML, "multipart/form-data encoding algorithm": line ends and quotation marks are percent-encoded, and nothing
+    else is, the percent sign itself neither.
+    """
+    return None if filename is None else _ESCAPED.sub(lambda found: chr(int(found[1], 16)), filename)
 
 
 async def read_form(request: Request, limits: UploadLimits) -> FormData:

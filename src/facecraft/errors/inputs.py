@@ -82,7 +82,7 @@ class TooManyFieldsError(
 
 
 class TooManyFilesError(
-    InputError, code="too_many_files", kind=Kind.TOO_LARGE, hint="Split the batch, or raise the batch limit."
+    InputError, code="too_many_files", kind=Kind.TOO_LARGE, hint="Split the batch, or raise FACECRAFT_BATCH_MAX_FILES."
 ):
     """The batch holds more files than the limit allows."""
 

@@ -116,7 +116,7 @@ def test_a_missing_model_answers_with_the_command_that_installs_it(door: object,
         reply = client.post(f"/api/v1/{path}", files=_picture(portrait_jpeg))
         body = check_problem(reply, 503, "model_not_installed")
         assert body["hint"] == "facecraft models install starter"
-        assert reply.headers["retry-after"]
+        assert "retry-after" not in reply.headers  # until an operator does that
 
 
 def test_not_ready_says_what_to_install(door: object) -> None:
