@@ -47,7 +47,8 @@ def api_page() -> str:
                     shape = content.get("schema", {})
                     replies |= dict.fromkeys(re.findall(r"schemas/(\w+)", str(shape)))
                     binary = shape.get("format") == "binary" or not shape
-                    answers.append((status, f"`{media}`", "the file" if binary else reply_type(shape)))
+                    told = ("the file" if binary else reply_type(shape)) if media else "nothing"
+                    answers.append((status, f"`{media}`" if media else "", told))
             parts += [table(("Status", "Media type", "Body"), answers), examples(method, path, operation, named)]
     parts.append("## Schemas")
     front = list(replies)

@@ -67,6 +67,8 @@ def examples(method: str, path: str, operation: dict[str, Any], named: dict[str,
     ids = re.findall(r"{(\w+)}", path)
     shell = re.sub(r"{(\w+)}", r"$\1", path)
     curl, call = ["curl"], [f'f"{{BASE}}{path}"' if ids else f'BASE + "{path}"']
+    if "text/event-stream" in operation["responses"].get("200", {}).get("content", {}):
+        curl.append("-N")  # otherwise events are shown when the buffer is full
     if method != "get" and (method != "post" or not content):
         curl.append(f"-X {method.upper()}")
     if form:

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -23,6 +24,7 @@ from facecraft.api.access import Access, Gate
 from facecraft.api.conditions import Conditions
 from facecraft.api.connections import Connection
 from facecraft.api.dependencies import Services
+from facecraft.api.describing import describe_headers
 from facecraft.api.engines import start_engine
 from facecraft.api.event_feed import EventFeed
 from facecraft.api.installs import Installs
@@ -173,11 +175,12 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
 
 def _describe(app: FastAPI, write: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Return the OpenAPI document of ``app`` with what every endpoint shares: the shape of errors, and how callers are known."""
-    document = write()
+    document = deepcopy(write())  # the framework keeps what it wrote
     parts = document.setdefault("components", {})
     parts.setdefault("schemas", {}).update(job_forms.schemas() | problems.schemas())
     gate: Gate = app.state.gate
     gate.describe(document)
+    describe_headers(document)
     return document
 
 

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Annotated
 
 import anyio.to_thread
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
@@ -152,7 +152,15 @@ def _digest(upload: UploadFile) -> str:
     return found.hexdigest()
 
 
-def idempotent_of(request: Request, services: ServicesOf, owner: OwnerOf) -> Idempotent:
+def idempotent_of(
+    request: Request,
+    services: ServicesOf,
+    owner: OwnerOf,
+    key: Annotated[  # noqa: ARG001 - for the OpenAPI document: two keys are told from one where they are read
+        str | None,
+        Header(alias=HEADER, description="Sent again with the same key, the request makes nothing again."),
+    ] = None,
+) -> Idempotent:
     """Return what does the work of ``request`` once."""
     longest = timedelta(seconds=2 * services.settings.request_timeout_seconds)
     keys = partial(IdempotencyKeys, takeover=max(TAKEOVER, longest))

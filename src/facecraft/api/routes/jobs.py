@@ -160,7 +160,12 @@ def _add_changing(routes: APIRouter) -> None:
 
         return await _in_thread(work)
 
-    @routes.post("/{job_id}/retry", name="retry-job", summary="Do again what failed or was cancelled")
+    @routes.post(
+        "/{job_id}/retry",
+        name="retry-job",
+        summary="Do again what failed or was cancelled",
+        responses={200: {"model": JobReport}},
+    )
     async def retry(
         request: Request, job_id: str, services: ServicesOf, owner: OwnerOf, idempotent: IdempotentOf
     ) -> Response:
