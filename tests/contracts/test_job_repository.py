@@ -128,6 +128,8 @@ def test_another_kind_of_task_keeps_its_options(database: Database, jobs: JobRep
     task = FacesTask(name="embeddings", options=EmbedOptions(embedder="sface"))
     job = jobs.add(NewJob(None, task, new(database, clock).items))
     assert jobs.get(None, job.id).task == task
+    assert job.name == "faces-embeddings"  # the word that it was sent with
+    assert [each.id for each in jobs.list(None, name="faces-embeddings").items] == [job.id]
 
 
 @pytest.mark.parametrize("stranger", [None, "eve"])

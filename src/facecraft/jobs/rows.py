@@ -96,7 +96,7 @@ def insert(connection: Connection, job_id: str, new: NewJob, state: JobState, no
         JOBS.insert().values(
             id=job_id,
             owner=new.owner,
-            name=new.task.name,
+            name=new.task.word,
             queue=new.task.queue,
             state=state.value,
             request={"task": new.task.model_dump(mode="json"), "timeout_seconds": new.timeout_seconds},

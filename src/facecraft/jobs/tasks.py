@@ -21,6 +21,10 @@ QUEUES = (GPU, RENDER, FALLBACK)
 """Every queue."""
 
 LONGEST_NAME = 60
+DETECT = "detect"
+"""The preset that finds faces and makes no picture."""
+FACES_PREFIX = "faces-"
+"""What a preset begins with that looks at faces."""
 
 
 class PipelineTask(BaseModel):
@@ -34,6 +38,11 @@ class PipelineTask(BaseModel):
     pipeline: Pipeline
     write: bool = True
     """Whether pictures are written; otherwise the report is all there is."""
+
+    @property
+    def word(self) -> str:
+        """The word for it in lists."""
+        return self.name
 
     @property
     def queue(self) -> str:
@@ -50,6 +59,11 @@ class FacesTask(BaseModel):
     name: str
     """How: a key of :data:`facecraft.pipelines.recognition.FACES`."""
     options: SerializeAsAny[Options]
+
+    @property
+    def word(self) -> str:
+        """The word for it in lists: the preset."""
+        return f"{FACES_PREFIX}{self.name}"
 
     @model_validator(mode="before")
     @classmethod

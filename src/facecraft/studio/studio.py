@@ -22,7 +22,7 @@ from facecraft.inference.devices import Resolution, resolve
 from facecraft.inference.pool import SessionPool
 from facecraft.jobs.job import Job
 from facecraft.jobs.opening import Jobs, open_jobs
-from facecraft.jobs.tasks import FacesTask
+from facecraft.jobs.tasks import DETECT, FacesTask
 from facecraft.models.hub import ModelHub
 from facecraft.pipelines import recognition
 from facecraft.pipelines.encode import compose, encode
@@ -350,7 +350,7 @@ class Studio:
 
     def _ended(self, job: Job) -> None:
         """Count a job that has ended; how the caller named a pipeline of their own is no name to count by."""
-        known = isinstance(job.task, FacesTask) or job.name in PRESETS
+        known = isinstance(job.task, FacesTask) or job.name in (*PRESETS, DETECT)
         self.tally.ended(job.name if known else "pipeline", job.state.value)
         for call in tuple(self._listeners):
             call()

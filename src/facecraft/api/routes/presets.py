@@ -24,7 +24,7 @@ from facecraft.errors import PipelineError, UnknownModelError
 from facecraft.faces.selection import FacePolicy
 from facecraft.imaging.codecs import OutputFormat
 from facecraft.jobs.performing import REPORT
-from facecraft.jobs.tasks import PipelineTask
+from facecraft.jobs.tasks import DETECT, FACES_PREFIX, PipelineTask
 from facecraft.options import Options
 from facecraft.pipelines.pipeline import Pipeline
 from facecraft.pipelines.presets import COMPANIONS, PRESETS, Preset
@@ -33,7 +33,6 @@ from facecraft.pipelines.report import Report
 from facecraft.pipelines.stages.detect import DetectOptions
 from facecraft.settings import Settings
 
-DETECT = "detect"
 IMAGES = {kind.media_type: {"schema": {"type": "string", "format": "binary"}} for kind in OutputFormat}
 
 
@@ -90,7 +89,7 @@ def router(settings: Settings) -> APIRouter:
 def schemas(settings: Settings) -> APIRouter:
     """Return the endpoints that tell the options of the others."""
     routes = APIRouter(prefix="/api/v1", tags=["options"])
-    looks = {f"faces-{name}": kind for name, kind in FACES.items()}
+    looks = {f"{FACES_PREFIX}{name}": kind for name, kind in FACES.items()}
     _add_schemas(routes, {**server_options(settings), **looks})
     return routes
 
