@@ -30,7 +30,7 @@ def client(open_door: Callable[..., Any], studio: Studio) -> httpx.Client:
         ("cutout", {}, "cutout"),
         ("detect", {}, "detect"),
         ("pipelines/run", {"pipeline": json.dumps({"steps": [{"stage": "detect"}]})}, "pipeline"),
-        ("faces/detect", {}, "detect"),
+        ("faces/detect", {}, "faces-detect"),
     ],
 )
 def test_a_job_comes_instead_of_the_result(
@@ -46,6 +46,16 @@ def test_a_job_comes_instead_of_the_result(
     assert done["state"] == "succeeded", done
     report = client.get(f"/api/v1/download/{body['id']}/json").json()
     assert len(report["faces"]) == 1
+    assert f'facecraft_jobs_ended_total{{name="{name}",state="succeeded"}}' in client.get("/metrics").text
+
+
+def test_the_pictures_of_jobs_are_counted(open_door: Callable[..., Any], studio: Studio, portrait_jpeg: bytes) -> None:
+    client = open_door(studio).client
+    reply = client.post("/api/v1/detect", files={"file": ("me.jpg", portrait_jpeg)}, headers=LATER)
+    assert settled(client, reply.json())["state"] == "succeeded"
+    counted = client.get("/status").json()["statistics"]
+    assert (counted["total_processed"], counted["success_rate"]) == (1, 1.0)
+    assert counted["avg_processing_ms"] > 0
 
 
 def test_who_waits_long_enough_gets_what_everybody_gets(client: httpx.Client, portrait_jpeg: bytes) -> None:

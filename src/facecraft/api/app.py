@@ -23,7 +23,7 @@ from facecraft.api import job_forms, problems
 from facecraft.api.access import Access, Gate
 from facecraft.api.conditions import Conditions
 from facecraft.api.connections import Connection
-from facecraft.api.dependencies import Services
+from facecraft.api.dependencies import Services, Statistics
 from facecraft.api.describing import describe_headers
 from facecraft.api.engines import start_engine
 from facecraft.api.event_feed import EventFeed
@@ -102,8 +102,9 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         accounts = accounts_for(settings, opened)
         gate.open(accounts)
         await gate.is_closed()  # known from the first request on, and to the OpenAPI document
+        statistics = Statistics()
         engine = await anyio.to_thread.run_sync(
-            start_engine, opened, capacity, [*chores_of(database), *_chores(opened, gate)]
+            start_engine, opened, capacity, statistics, [*chores_of(database), *_chores(opened, gate)]
         )
         deliverer = start_deliverer(database, settings)
         told = () if deliverer is None else (deliverer.loop,)
@@ -112,8 +113,9 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         deaf = opened.when_a_job_ends(feed.nudge)
         when_told_to_stop(feed.end)
         app.state.services = Services(
-            settings, opened, bench, warmup, installs, conditions, parts, fleet, metrics, engine, feed
-        )
+            settings, opened, bench, warmup, installs, conditions, parts, fleet, metrics, engine, feed,
+            statistics=statistics,
+        )  # fmt: skip
         warming = start(bench, warmup)
         try:
             yield

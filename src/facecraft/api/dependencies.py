@@ -78,11 +78,11 @@ class Services:
     metrics: Metrics
     engine: Engine
     feed: EventFeed
+    statistics: Statistics
     receiving: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(RECEIVING))
     """Taken while a body is read that waits for no place at the bench."""
     looking: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(LOOKING))
     """Threads of the health check alone: it answers while all the others wait for a database that is away."""
-    statistics: Statistics = field(default_factory=Statistics)
     started: float = field(default_factory=time.monotonic)
 
 

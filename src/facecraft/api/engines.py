@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from facecraft.api.dependencies import Statistics
+from facecraft.errors import FacecraftError
 from facecraft.jobs.capacity import Capacity
 from facecraft.jobs.embedded import EmbeddedEngine
 from facecraft.jobs.engine import Engine
 from facecraft.jobs.housekeeping import Chore
+from facecraft.jobs.performing import Performer, Product
+from facecraft.jobs.tasks import FacesTask, PipelineTask
+from facecraft.pipelines.stage import Watch
 from facecraft.studio import Studio
 from facecraft.studio.performing import StudioPerformer
 
 
-def start_engine(studio: Studio, capacity: Capacity, chores: Sequence[Chore] = ()) -> Engine:
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Does tasks as ``performer`` does and counts their pictures; a :class:`facecraft.jobs.performing.Performer`."""
+
+    performer: Performer
+    statistics: Statistics
+
+    def __call__(
+        self, task: PipelineTask | FacesTask, pictures: Mapping[str, bytes], *, name: str | None, watch: Watch
+    ) -> tuple[Product, ...]:
+        """Return what ``performer`` returns. Raises what it raises."""
+        start = time.perf_counter()
+        try:
+            made = self.performer(task, pictures, name=name, watch=watch)
+        except FacecraftError:
+            self.statistics.record(success=False)
+            raise
+        self.statistics.record(success=True, milliseconds=(time.perf_counter() - start) * 1000)
+        return made
+
+
+def start_engine(studio: Studio, capacity: Capacity, statistics: Statistics, chores: Sequence[Chore] = ()) -> Engine:
     """Start what runs the jobs of ``studio``: threads of this process, or workers elsewhere where a broker is set.
 
-    ``chores`` are done now and then besides those of jobs. Raises ConfigurationError, StorageError,
+    What runs here is counted in ``statistics``. ``chores`` are done now and then besides those of jobs. Raises ConfigurationError, StorageError,
     RuntimeMissingError.
     """
     jobs, broker = studio.jobs, studio.settings.celery_broker_url
@@ -26,6 +54,8 @@ def start_engine(studio: Studio, capacity: Capacity, chores: Sequence[Chore] = (
         distant.start()
         return distant
     device = str(studio.device.device)
-    own = EmbeddedEngine(jobs, StudioPerformer(studio), capacity=capacity, device=device, chores=chores)
+    own = EmbeddedEngine(
+        jobs, Counted(StudioPerformer(studio), statistics), capacity=capacity, device=device, chores=chores
+    )
     own.start()
     return own

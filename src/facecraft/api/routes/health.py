@@ -68,7 +68,7 @@ class PartsStatus(BaseModel):
 
 
 class StatisticsStatus(BaseModel):
-    """Pictures since the process started."""
+    """Pictures that this process worked on since it started, for requests and for jobs."""
 
     total_processed: int
     success_rate: float
