@@ -84,7 +84,11 @@ def test_jobs_are_listed_by_state_name_and_page(ran: Ran, made: Made) -> None:
 
 def test_jobs_of_users_are_seen_by_who_asks_for_all(ran: Ran, made: Made) -> None:
     theirs = made("somebody")
-    assert theirs not in ran("list")[1]
+    _, out, err = ran("list")
+    assert theirs not in out
+    assert "see them with --all" in err
+    _, _, err = ran("list", "--state", "queued", "--name", "nothing")
+    assert "--all" not in err
     _, out, _ = ran("list", "--all")
     assert theirs in out
     assert "somebody" in out

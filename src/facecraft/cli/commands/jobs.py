@@ -66,6 +66,8 @@ def _list(
     """List jobs, the newest first."""
     with opened_jobs(ctx) as jobs:
         page = jobs.repository.list(_owner(everybody), states=state or (), name=name, cursor=cursor, limit=limit)
+        alone = not (page.items or everybody or cursor)
+        others = alone and jobs.repository.list(EVERYBODY, states=state or (), name=name, limit=1).items
     if as_json:
         result(TypeAdapter(Listing[Job]).dump_json(page, indent=2).decode())
         return
@@ -74,6 +76,8 @@ def _list(
     table((*columns, "owner") if everybody else columns, rows)
     if page.cursor is not None:
         say(f"There are more: --cursor {page.cursor}")
+    if others:
+        say("Only users have such jobs: see them with --all.")
 
 
 def _show(ctx: typer.Context, job_id: Id, *, everybody: All = False, as_json: Json = False) -> None:
