@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
 import platformdirs
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from facecraft.accounts.config import AccountConfig
@@ -57,6 +58,8 @@ def _data_dir(name: str) -> Path:
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 
+_PREFIX = "FACECRAFT_"
+_SECRETS_DIR = "FACECRAFT_SECRETS_DIR"
 _LOOK = PortraitOptions()
 """What a portrait looks like when nobody says otherwise: declared with the options of the stages."""
 
@@ -65,7 +68,7 @@ class Settings(StorageConfig, JobConfig, AccountConfig, BaseSettings):
     """What the operator of a Facecraft decides."""
 
     model_config = SettingsConfigDict(
-        env_prefix="FACECRAFT_",
+        env_prefix=_PREFIX,
         env_file=".env",
         extra="ignore",
         frozen=True,
@@ -202,7 +205,7 @@ class Settings(StorageConfig, JobConfig, AccountConfig, BaseSettings):
     @classmethod
     def load(cls) -> Settings:
         """Read the settings from the environment. Raises ConfigurationError naming every bad value."""
-        secrets = os.environ.get("FACECRAFT_SECRETS_DIR")
+        secrets = os.environ.get(_SECRETS_DIR)
         try:
             return cls(_secrets_dir=secrets) if secrets else cls()
         except ValidationError as error:
@@ -218,6 +221,20 @@ class Settings(StorageConfig, JobConfig, AccountConfig, BaseSettings):
                 "The configuration has bad values: " + "; ".join(lines),
                 hint="See docs/reference/settings.md for every setting.",
             ) from error
+
+    @classmethod
+    def misspelled(cls) -> tuple[str, ...]:
+        """Return a line for each variable of the environment that begins like a setting and is none."""
+        aliases = [field.validation_alias for field in cls.model_fields.values()]
+        known = {_SECRETS_DIR, *(f"{_PREFIX}{name.upper()}" for name in cls.model_fields)}
+        known |= {str(name) for each in aliases if isinstance(each, AliasChoices) for name in each.choices}
+        tails = sorted(name.removeprefix(_PREFIX) for name in known if name.startswith(_PREFIX))
+        lines = []
+        for name in sorted(name for name in os.environ if name.upper().startswith(_PREFIX)):
+            if name.upper() not in known:
+                near = get_close_matches(name.upper().removeprefix(_PREFIX), tails, 1)
+                lines.append(f"There is no setting {name}" + (f"; did you mean {_PREFIX}{near[0]}?" if near else "."))
+        return tuple(lines)
 
     def environment(self) -> dict[str, str]:
         """Return the settings that were chosen as the environment variables that say the same, secrets included."""

@@ -14,6 +14,8 @@ from facecraft.settings import Settings
 from facecraft.studio import Studio
 from facecraft.studio.performing import StudioPerformer
 
+log = logging.getLogger("facecraft.worker")
+
 
 def work(settings: Settings, *, queues: Sequence[str], places: int = 1, threads: int | None = None) -> int:
     """Run jobs of ``queues``, ``places`` at once, until the process is told to stop; return its exit code.
@@ -33,6 +35,8 @@ def work(settings: Settings, *, queues: Sequence[str], places: int = 1, threads:
     if unknown or not queues:
         raise ConfigurationError(f"Unknown queues: {', '.join(unknown)}.", hint=f"Known: {', '.join(QUEUES)}.")
     _adopt_log(settings)
+    for line in Settings.misspelled():
+        log.warning("%s", line)
     if threads is not None:
         share_cores(threads, 1)
     with Studio.open(settings, threads=threads) as studio, _metrics(settings, studio):

@@ -99,6 +99,7 @@ def test_the_log_has_no_secrets(tmp_path: Path) -> None:
         user = accounts.users.create(EMAIL, PASSWORD)
         _, key = accounts.keys.create("ci", [Scope.READ], user_id=user.id)
     environment = {**os.environ, **settings.environment(), "FACECRAFT_LOG_LEVEL": "DEBUG", "FACECRAFT_DEBUG": "1"}
+    environment["FACECRAFT_QUOTTA_MB"] = "5"
     log = tmp_path / "log"
     with (
         log.open("wb") as said,
@@ -145,6 +146,7 @@ def test_the_log_has_no_secrets(tmp_path: Path) -> None:
     assert guesses[-1] == 429
     shown = log.read_text()
     assert "/api/v1/account/profile" in shown
+    assert "There is no setting FACECRAFT_QUOTTA_MB; did you mean FACECRAFT_QUOTA_MB?" in shown
     secrets = [
         key,
         tokens["token"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,19 @@ def test_bad_values_are_named_and_never_repeated(monkeypatch: pytest.MonkeyPatch
     assert name.removeprefix("FACECRAFT_") in caught.value.message.upper()
     if name == "FACECRAFT_API_KEY":
         assert value not in caught.value.message
+
+
+def test_a_misspelled_variable_is_named_with_the_nearest_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("FACECRAFT_")]:
+        monkeypatch.delenv(name)
+    for name in ("FACECRAFT_QUOTA_MB", "FACECRAFT_SECRETS_DIR", "FACECRAFT_JWT_SECRET_KEY", "facecraft_port"):
+        monkeypatch.setenv(name, "secret")
+    assert Settings.misspelled() == ()
+    monkeypatch.setenv("FACECRAFT_QUOTTA_MB", "secret")
+    monkeypatch.setenv("FACECRAFT_ZZZZZZZZZZZZ", "secret")
+    first, second = Settings.misspelled()
+    assert first == "There is no setting FACECRAFT_QUOTTA_MB; did you mean FACECRAFT_QUOTA_MB?"
+    assert second == "There is no setting FACECRAFT_ZZZZZZZZZZZZ."
 
 
 def test_secrets_are_not_printed() -> None:

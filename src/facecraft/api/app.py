@@ -280,6 +280,8 @@ def serve(settings: Settings) -> None:
     ProviderUnavailableError and StorageError before it listens.
     """
     _prepare(settings)
+    for line in Settings.misspelled():
+        log.warning("%s", line)
     check_address(settings.host, settings.port)
     open_store(settings, settings.output_dir).check()
     clean(settings.upload_dir)
