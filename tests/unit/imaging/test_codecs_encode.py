@@ -195,3 +195,13 @@ def test_default_budget_is_99_kilobytes_of_1024() -> None:
     found = codecs.encode(noise, OutputFormat.JPEG)
     assert found.fits == (len(found.data) <= 99 * 1024)
     assert codecs.encode(noise, OutputFormat.JPEG, EncodeOptions(jpeg_max_kb=0)).quality == 92
+
+
+@pytest.mark.parametrize("side", [64, 300, 640])
+def test_noise_is_written_as_jpeg_too(side: int) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    for max_kb in (5, 40, 400):
+        made = codecs.encode_jpeg_under(noise, max_bytes=max_kb * 1024, quality=95)
+        assert codecs.decode(made.data).rgb.shape[1] >= side // 2
+        assert made.fits == (len(made.data) <= max_kb * 1024)
+    assert len(codecs.encode_jpeg(noise, quality=95, optimize=True)) > side * side

@@ -27,6 +27,8 @@ KILOBYTE = 1024
 """Bytes in the kilobyte of a budget: the rule that a directory photo has at most 100 KB counts in 1024."""
 
 _MAX_ENCODES = 8
+_ROOM_TO_OPTIMIZE = 0.8
+"""Bytes a pixel below which a file is surely smaller than the one byte a pixel that Pillow reserves to optimize it."""
 _SMALLEST_SIDE = 16
 
 
@@ -110,17 +112,27 @@ def encode_jpeg(
     """
     if pixels.shape[2] != 3:
         raise InvalidOptionError("A JPEG has no transparency.", hint="Choose a background colour, or PNG or WebP.")
-    out = io.BytesIO()
-    PilImage.fromarray(pixels).save(
-        out,
-        "JPEG",
-        quality=quality,
-        dpi=(dpi, dpi),
-        subsampling=subsampling or ("4:4:4" if quality >= 90 else "4:2:0"),
-        optimize=optimize,
-        **_note(provenance),
-    )
-    return out.getvalue()
+
+    def written(*, optimize: bool) -> bytes:
+        out = io.BytesIO()
+        PilImage.fromarray(pixels).save(
+            out,
+            "JPEG",
+            quality=quality,
+            dpi=(dpi, dpi),
+            subsampling=subsampling or ("4:4:4" if quality >= 90 else "4:2:0"),
+            optimize=optimize,
+            **_note(provenance),
+        )
+        return out.getvalue()
+
+    try:
+        return written(optimize=optimize)
+    except OSError:
+        # Optimizing, Pillow reserves one byte a pixel for the whole file; noise needs more.
+        if not optimize:
+            raise
+        return written(optimize=False)
 
 
 def encode_jpeg_under(
@@ -142,6 +154,7 @@ def encode_jpeg_under(
     if len(data) <= max_bytes:
         return JpegResult(data, quality, 1.0, fits=True)
 
+    optimize = len(data) < _ROOM_TO_OPTIMIZE * pixels.shape[0] * pixels.shape[1]
     best: JpegResult | None = None
     low, high = min_quality, quality - 1  # the answer, if there is one, lies here
     used = 1
@@ -149,7 +162,7 @@ def encode_jpeg_under(
     while low <= high and used < _MAX_ENCODES:
         # Asking first for the lowest quality would waste an encode on most pictures; the middle is asked instead.
         middle = (low + high + 1) // 2
-        data = encode_jpeg(pixels, quality=middle, dpi=dpi, optimize=True, provenance=provenance)
+        data = encode_jpeg(pixels, quality=middle, dpi=dpi, optimize=optimize, provenance=provenance)
         used += 1
         if len(data) <= max_bytes:
             best, low = JpegResult(data, middle, 1.0, fits=True), middle + 1
@@ -165,7 +178,7 @@ def encode_jpeg_under(
         # Bytes grow a little slower than pixels do: aim somewhat below the square root.
         scale = max(floor, scale * min(0.95, 0.97 * math.sqrt(max_bytes / len(smallest))))
         smaller = resize(pixels, _scaled(size, scale))
-        smallest = encode_jpeg(smaller, quality=min_quality, dpi=dpi, optimize=True, provenance=provenance)
+        smallest = encode_jpeg(smaller, quality=min_quality, dpi=dpi, optimize=optimize, provenance=provenance)
         used += 1
         if len(smallest) <= max_bytes:
             return JpegResult(smallest, min_quality, scale, fits=True)
