@@ -39,7 +39,9 @@ CREATED: dict[int | str, dict[str, Any]] = {
 }
 
 States = Annotated[list[JobState] | None, Query(max_length=10, description="Only jobs in one of these states.")]
-Name = Annotated[str | None, Query(max_length=60, description="Only jobs of this name, such as portrait or faces-embeddings.")]
+Name = Annotated[
+    str | None, Query(max_length=60, description="Only jobs of this name, such as portrait or faces-embeddings.")
+]
 
 
 class _OrdersRoute(JobsRoute):
