@@ -28,7 +28,8 @@ def served(studio: Studio, tmp_path: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     settings = {
         "PORT": port, "MODELS_DIR": studio.settings.models_dir, "UPLOAD_DIR": tmp_path / "up", "DEVICE": "cpu",
-        "OUTPUT_DIR": tmp_path / "out", "OFFLINE": 1,
+        "OUTPUT_DIR": tmp_path / "out", "OFFLINE": 1, "CROPS_DIR": tmp_path / "crops",
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'facecraft.db'}",
     }  # fmt: skip
     environment = {**os.environ, **{f"FACECRAFT_{name}": str(value) for name, value in settings.items()}}
     with subprocess.Popen([sys.executable, "-c", START], env=environment, stderr=subprocess.PIPE, text=True) as process:
