@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile as SentFile
 
 from facecraft.api.submitting import Given, Order
 from facecraft.errors import InvalidOptionError, TooManyFilesError
-from facecraft.jobs.tasks import FacesTask, PipelineTask, Task
+from facecraft.jobs.tasks import DETECT, FACES_PREFIX, FacesTask, PipelineTask, Task
 from facecraft.options import Options
 from facecraft.pipelines.pipeline import Pipeline
 from facecraft.pipelines.presets import COMPANIONS, PRESETS, Preset
@@ -27,7 +27,6 @@ _SECOND_FIELD = "second"
 SETTLED = {companion.field: companion.role for companion in COMPANIONS} | {_SECOND_FIELD: SECOND}
 """The role of each further picture by the name of its field."""
 _JSON_FIELDS = ("task", "options", "companions")
-_FACES = "faces-"
 
 
 class JobRequest(BaseModel):
@@ -158,13 +157,13 @@ def order_of(
 def _task_of(
     preset: str, sent: Mapping[str, JsonValue], presets: Mapping[str, type[Options]], given: Mapping[str, Given]
 ) -> Task:
-    faces = preset.removeprefix(_FACES)
-    if preset.startswith(_FACES) and faces in FACES:
+    faces = preset.removeprefix(FACES_PREFIX)
+    if preset.startswith(FACES_PREFIX) and faces in FACES:
         return _with_pictures(FacesTask(name=faces, options=_options(FACES[faces], sent)), given)
     if preset not in presets:
         raise InvalidOptionError(
             "There is no preset of this name.",
-            hint=f"The presets are {', '.join((*presets, *(f'{_FACES}{name}' for name in FACES)))}.",
+            hint=f"The presets are {', '.join((*presets, *(f'{FACES_PREFIX}{name}' for name in FACES)))}.",
         )
     options = _options(presets[preset], sent)
     if preset not in PRESETS:
@@ -182,7 +181,7 @@ def _with_pictures(task: Task, given: Mapping[str, Given]) -> Task:
     """Return ``task``. Raises InvalidOptionError for further pictures of a look at faces that has no use for them."""
     if isinstance(task, FacesTask):
         compares = isinstance(task.options, CompareOptions)
-        _no_strangers(f"{_FACES}{task.name}", given, {_SECOND_FIELD} if compares else set())
+        _no_strangers(f"{FACES_PREFIX}{task.name}", given, {_SECOND_FIELD} if compares else set())
     return task
 
 
@@ -201,7 +200,7 @@ def preset_task(options: Preset) -> PipelineTask:
 
 def detect_task(options: DetectOptions) -> PipelineTask:
     """Return the task that finds faces and makes no picture."""
-    return PipelineTask(name="detect", pipeline=Pipeline.of(detect=options), write=False)
+    return PipelineTask(name=DETECT, pipeline=Pipeline.of(detect=options), write=False)
 
 
 def _options(kind: type[Options], sent: Mapping[str, JsonValue]) -> Options:
