@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -16,7 +17,7 @@ from facecraft.accounts.callers import MEMORY_SECONDS
 from facecraft.accounts.config import AccountConfig
 from facecraft.accounts.mail import Mail
 from facecraft.accounts.passwords import Passwords
-from facecraft.accounts.records import Profile, Role, Scope, User, now
+from facecraft.accounts.records import Grant, Profile, Role, Scope, User, now
 from facecraft.db.database import Database
 from facecraft.db.tables import API_KEYS, GALLERIES, METADATA, PASSWORD_RESETS, REFRESH_TOKENS, SESSIONS, USERS
 from facecraft.errors import (
@@ -326,11 +327,12 @@ def test_a_refresh_token_is_good_once(accounts: Accounts, ann: User) -> None:
     assert len(accounts.sessions.browse(ann.id)) == 1
 
 
-def test_a_refresh_token_that_comes_again_ends_the_session(accounts: Accounts, ann: User) -> None:
+def test_a_refresh_token_that_comes_again_ends_the_session(accounts: Accounts, ann: User, database: Database) -> None:
     other = accounts.sessions.open(ann)
     first = accounts.sessions.open(ann)
     second = accounts.sessions.refresh(first.refresh_token)
     accounts.callers.find(second.access_token)
+    age(database, SESSIONS, "refreshed_at", timedelta(seconds=11))
     with pytest.raises(TokenInvalidError):
         accounts.sessions.refresh(first.refresh_token)
     for token in (first.access_token, second.access_token):
@@ -341,21 +343,84 @@ def test_a_refresh_token_that_comes_again_ends_the_session(accounts: Accounts, a
     assert accounts.callers.find(other.access_token).user_id == ann.id  # another device stays signed in
 
 
-def test_of_many_refreshes_at_once_at_most_one_succeeds(accounts: Accounts, ann: User) -> None:
-    token, ready = accounts.sessions.open(ann).refresh_token, threading.Barrier(4)
+def refresh_at_once(accounts: Accounts, token: str) -> list[Grant | None]:
+    """Refresh with one token in four threads."""
+    ready = threading.Barrier(4)
 
-    def refresh(_: int) -> str:
+    def refresh(_: int) -> Grant | None:
         ready.wait(20)
         try:
-            accounts.sessions.refresh(token)
-        except TokenInvalidError as error:
-            return error.code
-        return "done"
+            return accounts.sessions.refresh(token)
+        except TokenInvalidError:
+            return None
 
     with ThreadPoolExecutor(4) as threads:
-        done = sorted(threads.map(refresh, range(4)))
-    assert done == ["done", *["invalid_token"] * 3]
+        return list(threads.map(refresh, range(4)))
+
+
+def test_of_many_refreshes_at_once_one_succeeds_without_a_grace(
+    database: Database, post: Post, passwords: Watched, ann: User
+) -> None:
+    strict = Accounts(
+        database, AccountConfig(refresh_grace_seconds=0), lambda: SECRET, passwords=passwords, mailer=post
+    )
+    with closing(strict):
+        done = refresh_at_once(strict, strict.sessions.open(ann).refresh_token)
+        assert sum(grant is not None for grant in done) == 1
+        assert strict.sessions.browse(ann.id) == ()
+
+
+def test_tabs_that_refresh_at_once_all_stay_signed_in(accounts: Accounts, ann: User) -> None:
+    done = [grant for grant in refresh_at_once(accounts, accounts.sessions.open(ann).refresh_token) if grant]
+    assert len(done) == 4
+    assert len({grant.refresh_token for grant in done}) == 4
+    assert {accounts.callers.find(grant.access_token).user_id for grant in done} == {ann.id}
+    assert len(accounts.sessions.browse(ann.id)) == 1
+    # Whichever of the tokens the browser kept last is good.
+    accounts.sessions.refresh(accounts.sessions.refresh(done[2].refresh_token).refresh_token)
+
+
+def test_of_the_tokens_of_a_grace_one_goes_on_and_the_others_end_the_session(
+    accounts: Accounts, ann: User, database: Database
+) -> None:
+    first = accounts.sessions.open(ann)
+    owner, thief = (accounts.sessions.refresh(first.refresh_token) for _ in range(2))
+    age(database, SESSIONS, "refreshed_at", timedelta(minutes=15))
+    later = accounts.sessions.refresh(owner.refresh_token)
+    age(database, SESSIONS, "refreshed_at", timedelta(seconds=11))
+    with pytest.raises(TokenInvalidError):
+        accounts.sessions.refresh(thief.refresh_token)
+    with pytest.raises(TokenInvalidError):
+        accounts.sessions.refresh(later.refresh_token)
     assert accounts.sessions.browse(ann.id) == ()
+
+
+def test_coming_again_does_not_make_the_grace_longer(accounts: Accounts, ann: User, database: Database) -> None:
+    first = accounts.sessions.open(ann)
+    accounts.sessions.refresh(first.refresh_token)
+    age(database, SESSIONS, "refreshed_at", timedelta(seconds=7))
+    accounts.sessions.refresh(first.refresh_token)
+    age(database, SESSIONS, "refreshed_at", timedelta(seconds=4))
+    with pytest.raises(TokenInvalidError):
+        accounts.sessions.refresh(first.refresh_token)
+    assert accounts.sessions.browse(ann.id) == ()
+
+
+def test_a_token_of_the_generation_before_has_no_grace(accounts: Accounts, ann: User) -> None:
+    first = accounts.sessions.open(ann)
+    accounts.sessions.refresh(accounts.sessions.refresh(first.refresh_token).refresh_token)
+    with pytest.raises(TokenInvalidError):
+        accounts.sessions.refresh(first.refresh_token)
+    assert accounts.sessions.browse(ann.id) == ()
+
+
+def test_a_grace_opens_nothing_for_who_is_locked_out(accounts: Accounts, ann: User, database: Database) -> None:
+    first = accounts.sessions.open(ann)
+    accounts.sessions.refresh(first.refresh_token)
+    with database.write() as connection:
+        connection.execute(sa.update(USERS).values(disabled_at=now()))
+    with pytest.raises(TokenInvalidError):
+        accounts.sessions.refresh(first.refresh_token)
 
 
 def test_sessions_and_refresh_tokens_expire(accounts: Accounts, ann: User, database: Database) -> None:

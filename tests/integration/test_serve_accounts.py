@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from facecraft.accounts.records import Scope
-from facecraft.api.app import _warn
+from facecraft.api.serving import _warn
 from facecraft.settings import Settings
 from facecraft.studio import Studio
 from services.people import PASSWORD, SECRET, accounts_of
@@ -94,7 +94,7 @@ def test_the_log_has_no_secrets(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = settings_in(tmp_path, port=port)
+    settings = settings_in(tmp_path, port=port, refresh_grace_seconds=0)
     with accounts_of(settings) as accounts:
         user = accounts.users.create(EMAIL, PASSWORD)
         _, key = accounts.keys.create("ci", [Scope.READ], user_id=user.id)

@@ -44,7 +44,10 @@ class Accounts:
         self.callers = Callers(database, self._issuer, self.errands)
         changed = self.callers.forget
         self.users = Users(database, passwords, changed=changed, known_seconds=MEMORY_SECONDS)
-        self.sessions = Sessions(database, self.users, self._issuer, days=config.refresh_token_days, changed=changed)
+        self.sessions = Sessions(
+            database, self.users, self._issuer,
+            days=config.refresh_token_days, grace_seconds=config.refresh_grace_seconds, changed=changed,
+        )  # fmt: skip
         self.keys = ApiKeys(database, changed=changed)
         self.resets = PasswordResets(
             database, self.users, passwords, mailer or mailer_of(config), self.errands,

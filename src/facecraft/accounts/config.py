@@ -70,6 +70,9 @@ class AccountConfig(BaseModel):
     """Minutes after which an access token must be refreshed."""
     refresh_token_days: Annotated[int, Field(ge=1, le=365)] = 30
     """Days after which a session that was not refreshed ends."""
+    refresh_grace_seconds: Annotated[float, Field(ge=0, le=60)] = 10.0
+    """Seconds for which a refresh token is answered again after its use, so that two tabs of one browser may refresh at the
+    same moment. Afterwards, and with 0 at once, one that comes again ends the session."""
     password_reset_url: str | None = None
     """Address of the page on which a forgotten password is replaced; the mail links to it with ``?token=…`` added. Unset:
     the mail has the token alone."""

@@ -1,14 +1,23 @@
 """`Sessions`: where users are signed in.
 
-A session is a family of refresh tokens (RFC 6819, section 5.2.2.3): each is good for one use and is replaced by the
-next. One that comes a second time was copied by somebody, so the whole session ends.
+A session is a family of refresh tokens (RFC 6819, section 5.2.2.3; RFC 9700, section 4.14.2): each is good for one use
+and is replaced by the next. One that comes a second time was copied by somebody, so the whole session ends.
+
+Except for some seconds: two tabs of one browser refresh with the token they share, and whoever got no answer asks again.
+Only digests are kept, so the successor cannot be sent a second time. The token gets another one of the same generation
+instead, and the first of a generation that is used makes all others of it old.
+
+What a thief gains by that: a copy that comes within these seconds ends nothing, and gets a token of its own. It stays
+unnoticed until the session is refreshed next: whoever comes second then sends an old token, and the session ends for
+both, as it would have at once without the grace. To stay for longer a thief has to come within the seconds after every
+refresh of the owner, and never before it. What is older than one generation ends the session at any time.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -35,13 +44,18 @@ class Sessions:
         tokens: Callable[[], AccessTokens],
         *,
         days: int,
+        grace_seconds: float,
         changed: Callable[[], None],
     ) -> None:
-        """``tokens`` is called when the first access token is issued; ``days`` is how long a session lasts unused."""
+        """``tokens`` is called when the first access token is issued; ``days`` is how long a session lasts unused.
+
+        A refresh token is answered again for ``grace_seconds`` after its use; 0: never.
+        """
         self._database = database
         self._users = users
         self._tokens = tokens
         self._lifetime = timedelta(days=days)
+        self._grace = timedelta(seconds=grace_seconds)
         self._changed = changed
 
     def sign_in(self, email: str, password: str, *, agent: str | None = None) -> Grant:
@@ -55,30 +69,39 @@ class Sessions:
         with self._database.write() as connection:
             connection.execute(
                 sa.insert(SESSIONS).values(
-                    id=session_id, user_id=user.id, agent=shown or None, created_at=moment, refreshed_at=moment,
-                    expires_at=moment + self._lifetime,
+                    id=session_id, user_id=user.id, agent=shown or None, generation=0, created_at=moment,
+                    refreshed_at=moment, expires_at=moment + self._lifetime,
                 )
             )  # fmt: skip
-            self._keep(connection, refresh, session_id)
+            self._keep(connection, refresh, session_id, 0)
         return self._grant(user, session_id, refresh)
 
     def refresh(self, token: str) -> Grant:
         """Return new tokens for a refresh token, which is used up by that. Raises TokenInvalidError."""
         sent, fresh, moment = digest(token), new_secret(), now()
+        query = (
+            sa.select(
+                USERS, SESSIONS.c.id.label("session_id"), SESSIONS.c.generation, SESSIONS.c.refreshed_at,
+                REFRESH_TOKENS.c.generation.label("sent_generation"), REFRESH_TOKENS.c.expires_at.label("good_until"),
+            )
+            .select_from(REFRESH_TOKENS.join(SESSIONS).join(USERS))
+            .where(REFRESH_TOKENS.c.digest == sent)
+            .with_for_update(of=SESSIONS)  # of two at once the second one waits, and sees what the first one did
+        )  # fmt: skip
         with self._database.write() as connection:
-            # Whoever changes the row first has used the token; of two at once the second one has used it again.
-            use = sa.update(REFRESH_TOKENS).where(REFRESH_TOKENS.c.digest == sent, REFRESH_TOKENS.c.used_at.is_(None))
-            first = connection.execute(use.values(used_at=moment)).rowcount == 1
-            row = connection.execute(
-                sa.select(USERS, SESSIONS.c.id.label("session_id"), REFRESH_TOKENS.c.expires_at.label("good_until"))
-                .select_from(REFRESH_TOKENS.join(SESSIONS).join(USERS))
-                .where(REFRESH_TOKENS.c.digest == sent)
-            ).one_or_none()
-            good = row is not None and first and row.good_until > moment and row.disabled_at is None
+            row = connection.execute(query).one_or_none()
+            first = row is not None and row.sent_generation == row.generation
+            again = row is not None and row.sent_generation == row.generation - 1 and self._is_recent(row.refreshed_at)
+            good = row is not None and (first or again) and row.good_until > moment and row.disabled_at is None
             if row is not None and good:
-                until = {"refreshed_at": moment, "expires_at": moment + self._lifetime}
-                connection.execute(sa.update(SESSIONS).where(SESSIONS.c.id == row.session_id).values(**until))
-                self._keep(connection, fresh, row.session_id)
+                if first:
+                    step = {
+                        "generation": row.generation + 1,
+                        "refreshed_at": moment,
+                        "expires_at": moment + self._lifetime,
+                    }
+                    connection.execute(sa.update(SESSIONS).where(SESSIONS.c.id == row.session_id).values(**step))
+                self._keep(connection, fresh, row.session_id, row.sent_generation + 1)
             elif row is not None:
                 connection.execute(sa.delete(SESSIONS).where(SESSIONS.c.id == row.session_id))
         if row is None or not good:
@@ -117,9 +140,16 @@ class Sessions:
             for table in (SESSIONS, REFRESH_TOKENS, PASSWORD_RESETS):
                 connection.execute(sa.delete(table).where(table.c.expires_at < now()))
 
-    def _keep(self, connection: Connection, refresh: str, session_id: str) -> None:
-        kept = {"digest": digest(refresh), "session_id": session_id, "expires_at": now() + self._lifetime}
-        connection.execute(sa.insert(REFRESH_TOKENS).values(**kept))
+    def _is_recent(self, refreshed_at: datetime) -> bool:
+        # The clocks of two servers may differ: a refresh of the future is not endlessly recent.
+        return abs(now() - refreshed_at) < self._grace
+
+    def _keep(self, connection: Connection, refresh: str, session_id: str, generation: int) -> None:
+        connection.execute(
+            sa.insert(REFRESH_TOKENS).values(
+                digest=digest(refresh), session_id=session_id, generation=generation, expires_at=now() + self._lifetime
+            )
+        )
 
     def _grant(self, user: User, session_id: str, refresh: str) -> Grant:
         tokens = self._tokens()

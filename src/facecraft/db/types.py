@@ -16,8 +16,8 @@ Id = sa.Uuid(as_uuid=False)
 Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 """A 64-bit whole number that the database counts up by itself (SQLite counts only columns named INTEGER)."""
 
-Json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
-"""A JSON document; on Postgres it can be searched."""
+Json = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+"""A JSON document; on Postgres it can be searched. None is no document."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -37,6 +37,7 @@ SESSIONS = sa.Table(
     sa.Column("id", Id, primary_key=True),
     sa.Column("user_id", Id, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     sa.Column("agent", sa.String(200)),  # what the browser calls itself
+    sa.Column("generation", sa.Integer, nullable=False),  # how often it was refreshed
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("refreshed_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
@@ -49,8 +50,8 @@ REFRESH_TOKENS = sa.Table(
     # Used ones stay as long as they would have been good: who sends one again has stolen it, or was stolen from.
     sa.Column("digest", sa.String(64), primary_key=True),  # SHA-256 of the token
     sa.Column("session_id", Id, sa.ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("generation", sa.Integer, nullable=False),  # good while it is that of the session
     sa.Column("expires_at", UtcDateTime, nullable=False),
-    sa.Column("used_at", UtcDateTime),
 )
 
 PASSWORD_RESETS = sa.Table(

@@ -46,6 +46,7 @@ def upgrade() -> None:
         sa.Column("id", _ID, nullable=False),
         sa.Column("user_id", _ID, nullable=False),
         sa.Column("agent", sa.String(length=200)),
+        sa.Column("generation", sa.Integer, nullable=False),
         sa.Column("created_at", _MOMENT, nullable=False),
         sa.Column("refreshed_at", _MOMENT, nullable=False),
         sa.Column("expires_at", _MOMENT, nullable=False),
@@ -58,8 +59,8 @@ def upgrade() -> None:
         "refresh_tokens",
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("session_id", _ID, nullable=False),
+        sa.Column("generation", sa.Integer, nullable=False),
         sa.Column("expires_at", _MOMENT, nullable=False),
-        sa.Column("used_at", _MOMENT),
         sa.PrimaryKeyConstraint("digest", name="pk_refresh_tokens"),
         sa.ForeignKeyConstraint(
             ["session_id"], ["sessions.id"], name="fk_refresh_tokens_session_id", ondelete="CASCADE"
