@@ -12,7 +12,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from facecraft.api import parts
+from facecraft.api.watching import parts
 from facecraft.errors import ConfigurationError, StorageError
 from facecraft.jobs import broker
 from services.postgres import PostgresServer, run_postgres

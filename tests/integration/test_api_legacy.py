@@ -15,7 +15,7 @@ import pytest
 from PIL import Image as Pillow
 
 from facecraft.api.app import create_app
-from facecraft.api.routes import legacy
+from facecraft.api.routes.legacy import portraits
 from facecraft.imaging.shapes import Shape
 from facecraft.options import rgb
 from facecraft.pipelines.presets import PortraitOptions
@@ -149,7 +149,7 @@ def test_a_batch_says_which_files_did_not_fit_into_its_reply(
     fields = {"width": 128, "height": 128, "return_base64": "true"}
     alone = client.post(f"{PROCESS}/batch", files=files[:1], data=fields).json()["results"][0]
     one = sum(len(base64.b64decode(alone[name])) for name in ("png_base64", "jpg_base64"))
-    monkeypatch.setattr(legacy, "BASE64_BYTES", 2 * one + 10)
+    monkeypatch.setattr(portraits, "BASE64_BYTES", 2 * one + 10)
     items = client.post(f"{PROCESS}/batch", files=files, data=fields).json()["results"]
     assert [item["success"] for item in items] == [True] * 4
     assert sorted(item["base64_omitted"] for item in items) == [False, False, True, True]

@@ -17,7 +17,7 @@ import pytest
 
 from facecraft.studio import Studio
 
-START = "from facecraft.api.app import serve; from facecraft.settings import Settings; serve(Settings.load())"
+START = "from facecraft.api.serving import serve; from facecraft.settings import Settings; serve(Settings.load())"
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from fastapi import Request
 from standardwebhooks import Webhook as Verifier
 
-from facecraft.api.owners import owner_of
+from facecraft.api.callers.owners import owner_of
 from services.receivers import Receiver, run_receiver
 
 BASE = "/api/v1/webhooks"

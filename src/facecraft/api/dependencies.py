@@ -11,12 +11,12 @@ from typing import Annotated
 import anyio
 from fastapi import Depends, Request
 
-from facecraft.api.conditions import Conditions
-from facecraft.api.event_feed import EventFeed
-from facecraft.api.fleet import FleetWatch
-from facecraft.api.installs import Installs
-from facecraft.api.parts import Parts
-from facecraft.api.warmup import Warmup
+from facecraft.api.watching.conditions import Conditions
+from facecraft.api.watching.event_feed import EventFeed
+from facecraft.api.watching.fleet import FleetWatch
+from facecraft.api.watching.installs import Installs
+from facecraft.api.watching.parts import Parts
+from facecraft.api.watching.warmup import Warmup
 from facecraft.api.workbench import Ticket, Workbench
 from facecraft.jobs.engine import Engine
 from facecraft.settings import Settings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from facecraft.api.preferences import ASYNCHRONOUS
-from facecraft.api.respond_async import APPLIED
+from facecraft.api.jobs.respond_async import APPLIED
+from facecraft.api.requests.preferences import ASYNCHRONOUS
 
 _PREFER = {
     "name": "Prefer",

@@ -10,7 +10,7 @@ import pytest
 from facecraft.accounts.config import AccountConfig
 from facecraft.accounts.opening import LazyAccounts
 from facecraft.accounts.records import Scope
-from facecraft.api.access import Gate
+from facecraft.api.callers.access import Gate
 from facecraft.db.database import Database
 from facecraft.errors import StorageError
 from facecraft.settings import Settings

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from facecraft.api.parts import threads_part
+from facecraft.api.watching.parts import threads_part
 from facecraft.db.opening import open_database
 from facecraft.errors import PartNotReadyError
 from facecraft.jobs.capacity import Capacity

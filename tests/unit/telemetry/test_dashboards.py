@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from facecraft.api.metering import watch
+from facecraft.api.watching.metering import watch
 from facecraft.api.workbench import Workbench
 from facecraft.jobs.capacity import Capacity
 from facecraft.settings import Settings

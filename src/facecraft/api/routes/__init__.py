@@ -1,1 +1,1 @@
-"""See the modules of this package."""
+"""The endpoints, one module for what belongs together in their paths; what they share is in the packages beside."""

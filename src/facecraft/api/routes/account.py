@@ -7,9 +7,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from facecraft.accounts.records import Profile
-from facecraft.api.access import ACCOUNT
-from facecraft.api.accounts import Farewell, PasswordChange, SessionRecord, SessionsPage, UserRecord
-from facecraft.api.owners import AccountsOf, GateOf, SignedInOf, UserOf
+from facecraft.api.callers.access import ACCOUNT
+from facecraft.api.callers.accounts import Farewell, PasswordChange, SessionRecord, SessionsPage, UserRecord
+from facecraft.api.callers.owners import AccountsOf, GateOf, SignedInOf, UserOf
 
 router = APIRouter(prefix=ACCOUNT, tags=["account"])
 

@@ -8,9 +8,9 @@ import anyio.to_thread
 from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
-from facecraft.api.access import AUTH
-from facecraft.api.accounts import Forgotten, Login, NewPassword, Refresh, Signup, Tokens
-from facecraft.api.owners import AccountsOf, GateOf, SignedInOf
+from facecraft.api.callers.access import AUTH
+from facecraft.api.callers.accounts import Forgotten, Login, NewPassword, Refresh, Signup, Tokens
+from facecraft.api.callers.owners import AccountsOf, GateOf, SignedInOf
 
 router = APIRouter(prefix=AUTH, tags=["auth"])
 

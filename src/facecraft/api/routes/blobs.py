@@ -10,14 +10,14 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from facecraft.api.deliveries import deliver
+from facecraft.api.callers.owners import OwnerOf
 from facecraft.api.dependencies import ServicesOf
-from facecraft.api.forms import FileForm, takes
-from facecraft.api.idempotency import IdempotentOf
-from facecraft.api.job_reports import path_of
-from facecraft.api.owners import OwnerOf
-from facecraft.api.submitting import receive
-from facecraft.api.uploads import QueueingRoute
+from facecraft.api.files.deliveries import deliver
+from facecraft.api.jobs.reports import path_of
+from facecraft.api.jobs.submitting import receive
+from facecraft.api.requests.forms import FileForm, takes
+from facecraft.api.requests.idempotency import IdempotentOf
+from facecraft.api.requests.uploads import QueueingRoute
 from facecraft.jobs.blob_rows import Blob
 
 PREFIX = "/api/v1/blobs"

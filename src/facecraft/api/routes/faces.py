@@ -8,13 +8,13 @@ from fastapi import APIRouter, UploadFile
 from pydantic import Field
 from starlette.responses import Response
 
-from facecraft.api.forms import FileForm, form_of, takes
-from facecraft.api.making import Making, MakingOf
-from facecraft.api.respond_async import RESPONSES as LATER
-from facecraft.api.respond_async import respond_async
+from facecraft.api.jobs.making import Making, MakingOf
+from facecraft.api.jobs.respond_async import RESPONSES as LATER
+from facecraft.api.jobs.respond_async import respond_async
+from facecraft.api.jobs.submitting import Order
+from facecraft.api.requests.forms import FileForm, form_of, takes
+from facecraft.api.requests.uploads import DeferringRoute, read_upload
 from facecraft.api.routes.presets import add_preset, report_response, server_options
-from facecraft.api.submitting import Order
-from facecraft.api.uploads import DeferringRoute, read_upload
 from facecraft.jobs.tasks import FacesTask
 from facecraft.options import Options
 from facecraft.pipelines.face_reports import CompareReport, EmbeddingsReport, FacesReport

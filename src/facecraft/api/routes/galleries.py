@@ -15,13 +15,13 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import Field, JsonValue, ValidationError
 from starlette.responses import Response
 
+from facecraft.api.callers.owners import OwnerOf
 from facecraft.api.dependencies import Services, ServicesOf
-from facecraft.api.forms import FileForm, FilesForm, form_of, takes
-from facecraft.api.json_bodies import JsonRoute
-from facecraft.api.making import MakingOf
-from facecraft.api.owners import OwnerOf
-from facecraft.api.paging import Cursor, Limit
-from facecraft.api.uploads import BatchRoute, UploadRoute, read_upload
+from facecraft.api.jobs.making import MakingOf
+from facecraft.api.requests.forms import FileForm, FilesForm, form_of, takes
+from facecraft.api.requests.json_bodies import JsonRoute
+from facecraft.api.requests.paging import Cursor, Limit
+from facecraft.api.requests.uploads import BatchRoute, UploadRoute, read_upload
 from facecraft.errors import DeadlineError, InvalidOptionError, ModelNotInstalledError
 from facecraft.galleries.choices import EnrollOptions, NewGallery, SearchOptions, VectorSearch
 from facecraft.galleries.records import Details

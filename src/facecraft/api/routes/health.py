@@ -11,13 +11,13 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from facecraft.api.conditions import Condition
+from facecraft.api.callers.owners import CallerOf, sees_everything
 from facecraft.api.dependencies import Services, ServicesOf
-from facecraft.api.owners import CallerOf, sees_everything
-from facecraft.api.parts import problem_of
 from facecraft.api.problems import answer
 from facecraft.api.routes.models import ModelRecord, describe
-from facecraft.api.warmup import start
+from facecraft.api.watching.conditions import Condition
+from facecraft.api.watching.parts import problem_of
+from facecraft.api.watching.warmup import start
 from facecraft.catalog.spec import Task
 from facecraft.errors import FacecraftError, ModelNotInstalledError
 from facecraft.jobs.job import JobState

@@ -13,10 +13,10 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from facecraft.api.access import Gate
+from facecraft.api.callers.access import Gate
+from facecraft.api.callers.owners import CallerOf
 from facecraft.api.dependencies import services_of
-from facecraft.api.event_feed import EventFeed
-from facecraft.api.owners import CallerOf
+from facecraft.api.watching.event_feed import EventFeed
 from facecraft.errors import StorageError
 from facecraft.jobs.job import Event
 

@@ -8,12 +8,12 @@ import anyio.to_thread
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from facecraft.api.artifacts import MEDIA_TYPES, result_name
-from facecraft.api.deleting import once_sent
-from facecraft.api.deliveries import deliver, disposition, sending
+from facecraft.api.callers.owners import OwnerOf
 from facecraft.api.dependencies import Services, ServicesOf
-from facecraft.api.owners import OwnerOf
-from facecraft.api.zipping import Entry, entries_of, zipped
+from facecraft.api.files.deliveries import deliver, disposition, sending
+from facecraft.api.files.zipping import Entry, entries_of, zipped
+from facecraft.api.jobs.artifacts import MEDIA_TYPES, result_name
+from facecraft.api.jobs.deleting import once_sent
 from facecraft.errors import ArtifactNotFoundError
 from facecraft.jobs.blob_rows import Blob
 from facecraft.jobs.job import Job

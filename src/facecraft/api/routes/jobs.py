@@ -10,18 +10,18 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from facecraft.api.deleting import delete_job
+from facecraft.api.callers.owners import OwnerOf
 from facecraft.api.dependencies import Services, ServicesOf
-from facecraft.api.idempotency import Idempotent, IdempotentOf
-from facecraft.api.job_forms import BODY, JobRequest, order_of, order_of_form
-from facecraft.api.job_reports import JobReport, JobsPage, JobSummary, report_of
-from facecraft.api.json_bodies import SmallJsonRoute
-from facecraft.api.owners import OwnerOf
-from facecraft.api.paging import Cursor, Limit
-from facecraft.api.respond_async import queue
+from facecraft.api.jobs.deleting import delete_job
+from facecraft.api.jobs.forms import BODY, JobRequest, order_of, order_of_form
+from facecraft.api.jobs.reports import JobReport, JobsPage, JobSummary, report_of
+from facecraft.api.jobs.respond_async import queue
+from facecraft.api.jobs.submitting import Order
+from facecraft.api.requests.idempotency import Idempotent, IdempotentOf
+from facecraft.api.requests.json_bodies import SmallJsonRoute
+from facecraft.api.requests.paging import Cursor, Limit
+from facecraft.api.requests.uploads import JobsRoute
 from facecraft.api.routes.presets import server_options
-from facecraft.api.submitting import Order
-from facecraft.api.uploads import JobsRoute
 from facecraft.errors import FormExpectedError
 from facecraft.jobs.job import Job, JobState
 from facecraft.settings import Settings

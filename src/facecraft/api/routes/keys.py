@@ -6,9 +6,9 @@ import anyio.to_thread
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from facecraft.api.access import ACCOUNT
-from facecraft.api.accounts import KeyRecord, KeysPage, MadeKey, NewKey
-from facecraft.api.owners import AccountsOf, SignedInOf, UserOf
+from facecraft.api.callers.access import ACCOUNT
+from facecraft.api.callers.accounts import KeyRecord, KeysPage, MadeKey, NewKey
+from facecraft.api.callers.owners import AccountsOf, SignedInOf, UserOf
 from facecraft.errors import InvalidOptionError
 
 router = APIRouter(prefix=f"{ACCOUNT}/keys", tags=["account"])

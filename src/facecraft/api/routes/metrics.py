@@ -6,8 +6,8 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from facecraft.api.callers.owners import OverseerOf
 from facecraft.api.dependencies import ServicesOf
-from facecraft.api.owners import OverseerOf
 
 router = APIRouter(tags=["service"])
 

@@ -8,8 +8,8 @@ import anyio.to_thread
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from facecraft.api.conditions import Condition
 from facecraft.api.dependencies import ServicesOf
+from facecraft.api.watching.conditions import Condition
 from facecraft.studio import Studio
 
 router = APIRouter(prefix="/api/v1", tags=["models"])

@@ -10,15 +10,15 @@ from fastapi import APIRouter, Request, UploadFile
 from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
 
-from facecraft.api.artifacts import ending
-from facecraft.api.forms import FileForm, PictureForm, companions_of, form_of, takes, with_defaults
-from facecraft.api.job_forms import detect_task, preset_task
-from facecraft.api.making import Making, MakingOf
-from facecraft.api.negotiation import wanted_format
-from facecraft.api.respond_async import RESPONSES as LATER
-from facecraft.api.respond_async import Finished, respond_async
-from facecraft.api.submitting import Order
-from facecraft.api.uploads import DeferringRoute
+from facecraft.api.jobs.artifacts import ending
+from facecraft.api.jobs.forms import detect_task, preset_task
+from facecraft.api.jobs.making import Making, MakingOf
+from facecraft.api.jobs.respond_async import RESPONSES as LATER
+from facecraft.api.jobs.respond_async import Finished, respond_async
+from facecraft.api.jobs.submitting import Order
+from facecraft.api.requests.forms import FileForm, PictureForm, companions_of, form_of, takes, with_defaults
+from facecraft.api.requests.negotiation import wanted_format
+from facecraft.api.requests.uploads import DeferringRoute
 from facecraft.db.ids import new_id
 from facecraft.errors import PipelineError, UnknownModelError
 from facecraft.faces.selection import FacePolicy

@@ -7,10 +7,10 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from facecraft.accounts.records import User
-from facecraft.api.access import USERS
-from facecraft.api.accounts import NewUser, UserChange, UserRecord, UsersPage
-from facecraft.api.owners import AccountsOf, AdminOf, GateOf
-from facecraft.api.paging import Cursor, Limit
+from facecraft.api.callers.access import USERS
+from facecraft.api.callers.accounts import NewUser, UserChange, UserRecord, UsersPage
+from facecraft.api.callers.owners import AccountsOf, AdminOf, GateOf
+from facecraft.api.requests.paging import Cursor, Limit
 from facecraft.errors import ForbiddenError
 
 router = APIRouter(prefix=USERS, tags=["users"])

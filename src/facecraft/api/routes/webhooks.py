@@ -9,9 +9,9 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
+from facecraft.api.callers.owners import OwnerOf
 from facecraft.api.dependencies import Services, ServicesOf
-from facecraft.api.owners import OwnerOf
-from facecraft.api.paging import Cursor, Limit
+from facecraft.api.requests.paging import Cursor, Limit
 from facecraft.errors import WebhooksOffError
 from facecraft.jobs.webhooks.records import (
     DeliveriesPage,

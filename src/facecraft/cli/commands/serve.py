@@ -30,7 +30,7 @@ def _serve(ctx: typer.Context, *, settings: Settings) -> None:
     signal.signal(signal.SIGTERM, _stop)
     try:
         # Loads the web framework, which no other command needs.
-        from facecraft.api.app import serve  # noqa: PLC0415
+        from facecraft.api.serving import serve  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _SERVER:
             raise
