@@ -16,7 +16,13 @@ from typing import Annotated, Self
 
 import platformdirs
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from facecraft.accounts.config import AccountConfig
 from facecraft.catalog.licenses import LicensePolicy
@@ -54,6 +60,15 @@ def _as_text(value: object) -> str:
 
 def _data_dir(name: str) -> Path:
     return Path(platformdirs.user_data_dir("facecraft")) / name
+
+
+def _secret_files() -> list[str]:
+    """Return the names in the secrets folder; whether that can be read is seen when the settings are."""
+    folder = os.environ.get(_SECRETS_DIR)
+    try:
+        return sorted(path.name for path in Path(folder).expanduser().iterdir()) if folder else []
+    except OSError:
+        return []
 
 
 Byte = Annotated[int, Field(ge=0, le=255)]
@@ -224,16 +239,25 @@ class Settings(StorageConfig, JobConfig, AccountConfig, BaseSettings):
 
     @classmethod
     def misspelled(cls) -> tuple[str, ...]:
-        """Return a line for each variable of the environment that begins like a setting and is none."""
+        """Return a line for each name that begins like a setting and is none.
+
+        Looked at are the variables of the environment, those of the ``.env`` file, and the files of the secrets folder.
+        """
         aliases = [field.validation_alias for field in cls.model_fields.values()]
         known = {_SECRETS_DIR, *(f"{_PREFIX}{name.upper()}" for name in cls.model_fields)}
         known |= {str(name) for each in aliases if isinstance(each, AliasChoices) for name in each.choices}
         tails = sorted(name.removeprefix(_PREFIX) for name in known if name.startswith(_PREFIX))
+        written = sorted(name.upper() for name in DotEnvSettingsSource(cls).env_vars)  # where case means nothing
+        places = (("", sorted(os.environ)), (" (in .env)", written), (" (in the secrets folder)", _secret_files()))
         lines = []
-        for name in sorted(name for name in os.environ if name.upper().startswith(_PREFIX)):
-            if name.upper() not in known:
-                near = get_close_matches(name.upper().removeprefix(_PREFIX), tails, 1)
-                lines.append(f"There is no setting {name}" + (f"; did you mean {_PREFIX}{near[0]}?" if near else "."))
+        for place, names in places:
+            for name in (name for name in names if name.upper().startswith(_PREFIX)):
+                if name.upper() not in known:
+                    near = get_close_matches(name.upper().removeprefix(_PREFIX), tails, 1)
+                    meant = f"; did you mean {_PREFIX}{near[0]}?" if near else "."
+                    lines.append(f"There is no setting {name}{place}{meant}")
+                elif place and name.upper() == _SECRETS_DIR:
+                    lines.append(f"{_SECRETS_DIR}{place} is ignored: set it in the environment.")
         return tuple(lines)
 
     def environment(self) -> dict[str, str]:

@@ -95,6 +95,27 @@ def test_a_misspelled_variable_is_named_with_the_nearest_setting(monkeypatch: py
     assert second == "There is no setting FACECRAFT_ZZZZZZZZZZZZ."
 
 
+def test_a_misspelled_name_in_a_dotenv_file_or_a_secrets_folder_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    monkeypatch.setenv("FACECRAFT_SECRETS_DIR", str(secrets))
+    (tmp_path / ".env").write_text("FACECRAFT_PORT=9001\nfacecraft_host=::1\nOTHER=1\n# FACECRAFT_TPYO=1\n")
+    for name in ("facecraft_api_key", "JWT_SECRET_KEY", "other_password"):
+        (secrets / name).write_text("a secret of twenty letters")
+    assert Settings.misspelled() == ()
+    (tmp_path / ".env").write_text("export FACECRAFT_QUOTTA_MB=5\nFACECRAFT_SECRETS_DIR=/run/secrets\n")
+    (secrets / "facecraft_smtp_pasword").write_text("a secret of twenty letters")
+    assert Settings.misspelled() == (
+        "There is no setting FACECRAFT_QUOTTA_MB (in .env); did you mean FACECRAFT_QUOTA_MB?",
+        "FACECRAFT_SECRETS_DIR (in .env) is ignored: set it in the environment.",
+        "There is no setting facecraft_smtp_pasword (in the secrets folder); did you mean FACECRAFT_SMTP_PASSWORD?",
+    )
+    monkeypatch.setenv("FACECRAFT_SECRETS_DIR", str(tmp_path / "missing"))
+    assert len(Settings.misspelled()) == 2
+
+
 def test_secrets_are_not_printed() -> None:
     assert "0123456789abcdef" not in repr(Settings(api_key="0123456789abcdef"))  # type: ignore[arg-type]
 
