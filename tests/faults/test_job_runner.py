@@ -18,7 +18,7 @@ from facecraft.db.tables import JOBS
 from facecraft.errors import DeviceMemoryError, InferenceError, LeaseLostError, StorageError
 from facecraft.jobs.config import JobConfig
 from facecraft.jobs.job import PICTURE, Failure, Input, Item, Job, JobState, Lease, NewJob
-from facecraft.jobs.leases import Leases
+from facecraft.jobs.leases import End, Leases
 from facecraft.jobs.opening import Jobs, open_jobs
 from facecraft.jobs.pace import Pace, Tracker
 from facecraft.jobs.performing import Performer, Product
@@ -240,10 +240,17 @@ class CutOff(Leases):
     calls = 0
 
     def finish_item(
-        self, lease: Lease, item: Item, failure: Failure | None, *, fraction: float, also: Also = nothing
+        self,
+        lease: Lease,
+        item: Item,
+        failure: Failure | None,
+        *,
+        fraction: float,
+        also: Also = nothing,
+        end: End | None = None,
     ) -> None:
         self.calls += 1
-        super().finish_item(lease, item, failure, fraction=fraction, also=also)
+        super().finish_item(lease, item, failure, fraction=fraction, also=also, end=end)
         if self.calls == 1:
             raise StorageError("The connection broke after the commit.")
 
@@ -255,6 +262,28 @@ def test_an_answer_that_got_lost_does_not_finish_an_item_twice(jobs: Jobs, pulse
     ended = jobs.repository.get(None, job.id)
     assert (ended.state, ended.succeeded, leases.calls) == (JobState.SUCCEEDED, 1, 1)
     assert len(jobs.blobs.artifacts(job.id)) == 2
+
+
+def test_a_job_whose_items_are_all_done_is_ended(run: Callable[[Performer], Job], jobs: Jobs, pulse: Pulse) -> None:
+    """The last item and the end are written together now; a version that died between the two left this behind."""
+    submit(jobs)
+    lease = taken(jobs, pulse)
+    (item,) = jobs.leases.items(lease)
+    jobs.leases.finish_item(lease, item, None, fraction=1.0)
+    jobs.leases.give_back(lease)
+    ended = run(FakePerformer())
+    assert (ended.state, ended.succeeded) == (JobState.SUCCEEDED, 1)
+
+
+def test_the_last_item_and_the_end_are_written_together(jobs: Jobs, run: Callable[[Performer], Job]) -> None:
+    job = submit(jobs, 2)
+    run(FakePerformer())
+    story = jobs.repository.events(job.id)
+    assert [event.type for event in story if event.type != "progress"] == [
+        "queued", "running", "item", "item", "succeeded",
+    ]  # fmt: skip
+    assert story[-2].created_at == story[-1].created_at
+    assert [event.number for event in story] == list(range(1, len(story) + 1))
 
 
 def test_results_count_for_the_quota(
@@ -302,6 +331,7 @@ class Refusing(Leases):
         *,
         fraction: float,  # noqa: ARG002
         also: Also = nothing,  # noqa: ARG002
+        end: End | None = None,  # noqa: ARG002
     ) -> None:
         raise StorageError("This cannot be written.")
 

@@ -8,14 +8,14 @@ and never written to by two workers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from facecraft.db.ids import new_id
-from facecraft.db.tables import JOB_ITEMS, JOBS
+from facecraft.db.tables import JOBS
 from facecraft.db.types import UtcDateTime
 from facecraft.errors import CancelledError, JobAbandonedError, LeaseLostError
 from facecraft.jobs import rows
@@ -33,6 +33,44 @@ class Renewal:
     """Tokens of leases whose jobs somebody asked to stop."""
 
 
+_DUE = (
+    sa.select(JOBS.c.id)
+    .where(
+        JOBS.c.state == JobState.QUEUED.value,
+        JOBS.c.queue.in_(sa.bindparam("the_queues", expanding=True)),
+        JOBS.c.due_at <= sa.bindparam("the_moment"),
+    )
+    .order_by(JOBS.c.due_at, JOBS.c.id)
+    .limit(1)
+)
+_DUE_AND_FREE = _DUE.with_for_update(skip_locked=True)
+_HELD = (JOBS.c.lease == sa.bindparam("the_lease"), JOBS.c.state == JobState.RUNNING.value)
+_TAKE = rows.changing(
+    JOBS.c.state == JobState.QUEUED.value,
+    JOBS.c.due_at <= sa.bindparam("the_moment"),
+    attempt=JOBS.c.attempt + 1,
+    started_at=sa.func.coalesce(JOBS.c.started_at, sa.bindparam("the_moment", type_=UtcDateTime())),
+)
+_TELL = rows.changing(*_HELD)
+_END_ITEM = {
+    JobState.SUCCEEDED: rows.changing(*_HELD, succeeded=JOBS.c.succeeded + 1),
+    JobState.FAILED: rows.changing(*_HELD, failed=JOBS.c.failed + 1),
+}
+_CHECK = sa.select(JOBS.c.cancel_at).where(JOBS.c.id == sa.bindparam("the_job"), *_HELD).with_for_update()
+_RENEW = JOBS.update().where(JOBS.c.id == sa.bindparam("the_job"), *_HELD).returning(JOBS.c.cancel_at)
+_REQUEUE = rows.changing()
+_REQUEUE_AND_FORGET = rows.changing(attempt=JOBS.c.attempt - 1)
+"""As if the attempt had not been made."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a job ends."""
+
+    state: JobState
+    failure: Failure | None = None
+
+
 class Leases:
     """The workers' side of a :class:`JobRepository`."""
 
@@ -47,18 +85,13 @@ class Leases:
     def claim(self, queues: Sequence[str], worker_id: str) -> Lease | None:
         """Take the job that has waited longest in any of ``queues``; None when nothing is due."""
         now = self._clock()
-        query = (
-            sa.select(JOBS.c.id)
-            .where(JOBS.c.state == JobState.QUEUED.value, JOBS.c.queue.in_(queues), JOBS.c.due_at <= now)
-            .order_by(JOBS.c.due_at, JOBS.c.id)
-            .limit(1)
-        )
+        asked = {"the_queues": tuple(queues), "the_moment": now}
         with self._database.read() as connection:
             # A look that takes no lock: most looks at a queue find it empty.
-            if connection.execute(query).first() is None:
+            if connection.execute(_DUE, asked).first() is None:
                 return None
         with self._database.write() as connection:
-            job_id = connection.execute(query.with_for_update(skip_locked=True)).scalar_one_or_none()
+            job_id = connection.execute(_DUE_AND_FREE, asked).scalar_one_or_none()
             return None if job_id is None else self._take(connection, job_id, worker_id, now)
 
     def _take(self, connection: Connection, job_id: str, worker_id: str, now: datetime) -> Lease | None:
@@ -66,14 +99,12 @@ class Leases:
         until = now + self._time
         values = {
             "state": JobState.RUNNING.value,
-            "attempt": JOBS.c.attempt + 1,
-            "started_at": sa.func.coalesce(JOBS.c.started_at, sa.literal(now, UtcDateTime())),
+            "the_moment": now,
             "lease": token,
             "lease_until": until,
             "worker_id": worker_id,
         }
-        due = (JOBS.c.state == JobState.QUEUED.value, JOBS.c.due_at <= now)
-        row = rows.change(connection, job_id, values, JobState.RUNNING.value, now, where=due)
+        row = rows.change(connection, _TAKE, job_id, values, event=JobState.RUNNING.value, now=now)
         return None if row is None else Lease(rows.job_of(row), token, until)
 
     def items(self, lease: Lease) -> tuple[Item, ...]:
@@ -88,9 +119,8 @@ class Leases:
         unwanted: set[str] = set()
         with self._database.write() as connection:
             for lease in leases:
-                row = connection.execute(
-                    JOBS.update().where(*_held(lease)).values(lease_until=now + self._time).returning(JOBS.c.cancel_at)
-                ).one_or_none()
+                held = {"the_job": lease.job.id, "the_lease": lease.token}
+                row = connection.execute(_RENEW, {**held, "lease_until": now + self._time}).one_or_none()
                 if row is None:
                     lost.add(lease.token)
                 elif row.cancel_at is not None:
@@ -110,30 +140,36 @@ class Leases:
 
     def tell(self, lease: Lease, fraction: float, stage: str | None) -> None:
         """Write down how far the job is. Raises LeaseLostError."""
+        now = self._clock()
         with self._database.write() as connection:
-            self._change(connection, lease, {"fraction": fraction, "stage": stage}, "progress")
+            self._change(connection, _TELL, lease, {"fraction": fraction, "stage": stage}, event="progress", now=now)
 
     def finish_item(
-        self, lease: Lease, item: Item, failure: Failure | None, *, fraction: float, also: Also = nothing
+        self,
+        lease: Lease,
+        item: Item,
+        failure: Failure | None,
+        *,
+        fraction: float,
+        also: Also = nothing,
+        end: End | None = None,
     ) -> None:
         """Write down that an item has succeeded, or failed; ``also`` (its artifacts) with it or not at all.
 
-        Raises LeaseLostError; nothing is written then.
+        With the last item comes the ``end`` of its job. Raises LeaseLostError; nothing is written then.
         """
         now = self._clock()
         state = JobState.SUCCEEDED if failure is None else JobState.FAILED
-        column = JOBS.c.succeeded if failure is None else JOBS.c.failed
         with self._database.write() as connection:
             more = {"item": item.position, "item_state": state.value}
-            self._change(connection, lease, {column.name: column + 1, "fraction": fraction}, "item", more)
-            connection.execute(
-                JOB_ITEMS.update()
-                .where(JOB_ITEMS.c.job_id == lease.job.id, JOB_ITEMS.c.position == item.position)
-                .values(state=state.value, failure=rows.failure_row(failure), finished_at=now)
-            )
+            self._change(connection, _END_ITEM[state], lease, {"fraction": fraction}, event="item", now=now, more=more)
+            ended = replace(item, state=state, failure=failure, finished_at=now)
+            rows.end_item(connection, lease.job.id, ended)
             if failure is None:
                 rows.expire_picture(connection, item, now)
             also(connection)
+            if end is not None:
+                self._jobs.end(connection, lease.job.id, end.state, end.failure, now)
 
     def finish(self, lease: Lease, state: JobState, failure: Failure | None = None) -> None:
         """Write down that the job has ended. Raises LeaseLostError."""
@@ -232,19 +268,22 @@ class Leases:
     def _change(
         self,
         connection: Connection,
+        statement: sa.Update,
         lease: Lease,
-        values: dict[str, object],
+        values: Mapping[str, object],
+        *,
         event: str,
+        now: datetime,
         more: Mapping[str, object] | None = None,
     ) -> None:
-        now = self._clock()
-        if rows.change(connection, lease.job.id, values, event, now, where=_held(lease), more=more) is None:
+        held = {"the_lease": lease.token, **values}
+        if rows.change(connection, statement, lease.job.id, held, event=event, now=now, more=more) is None:
             raise LeaseLostError
 
     @staticmethod
     def _check(connection: Connection, lease: Lease) -> datetime | None:
         """Hold the job's row, and return since when somebody wants it to stop. Raises LeaseLostError."""
-        row = connection.execute(sa.select(JOBS.c.cancel_at).where(*_held(lease)).with_for_update()).one_or_none()
+        row = connection.execute(_CHECK, {"the_job": lease.job.id, "the_lease": lease.token}).one_or_none()
         if row is None:
             raise LeaseLostError
         moment: datetime | None = row.cancel_at
@@ -261,10 +300,5 @@ class Leases:
             "lease_until": None,
             "worker_id": None,
         }
-        if not counts:
-            values["attempt"] = JOBS.c.attempt - 1
-        rows.change(connection, job_id, values, JobState.QUEUED.value, now)
-
-
-def _held(lease: Lease) -> tuple[sa.ColumnElement[bool], ...]:
-    return (JOBS.c.id == lease.job.id, JOBS.c.lease == lease.token, JOBS.c.state == JobState.RUNNING.value)
+        statement = _REQUEUE if counts else _REQUEUE_AND_FORGET
+        rows.change(connection, statement, job_id, values, event=JobState.QUEUED.value, now=now)

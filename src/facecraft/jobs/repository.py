@@ -30,6 +30,30 @@ Added = Callable[[Job, int | None], Also]
 """Given a new job and its place in the queue: something about it to write in the same transaction."""
 
 
+_CANCEL = rows.changing()
+_RETRY = rows.changing()
+_END = {
+    state: rows.changing(
+        JOBS.c.state.in_([origin.value for origin in origins(state)]),
+        failed=JOBS.c.failed + sa.bindparam("also_failed"),
+    )
+    for state in ENDED
+}
+_WAITS = JOBS.c.state == JobState.QUEUED.value
+_WAITING = sa.select(sa.func.count()).select_from(
+    sa.select(JOBS.c.id).where(_WAITS).limit(sa.bindparam("most")).subquery()
+)
+_WAITING_OF_OWNER = sa.select(sa.func.count()).select_from(
+    sa.select(JOBS.c.id).where(_WAITS, JOBS.c.owner == sa.bindparam("the_owner")).limit(sa.bindparam("most")).subquery()
+)
+_AHEAD = sa.select(sa.func.count()).where(
+    _WAITS,
+    JOBS.c.queue == sa.bindparam("the_queue"),
+    sa.tuple_(JOBS.c.due_at, JOBS.c.id)
+    < sa.tuple_(sa.bindparam("due", type_=UtcDateTime()), sa.bindparam("id", type_=Id)),
+)
+
+
 def nobody(connection: Connection, job: Job) -> None:
     """Tell nobody: the null form of :data:`Told`."""
 
@@ -98,8 +122,7 @@ class JobRepository:
         with self.database.write() as connection:
             self._check_room(connection, new.owner)
             also(connection)
-            rows.insert(connection, identity, new, JobState.QUEUED, now)
-            job = _one(connection, identity)
+            job = rows.insert(connection, identity, new, JobState.QUEUED, now)
             added(job, position(connection, job))(connection)
             return job
 
@@ -187,7 +210,7 @@ class JobRepository:
             elif job.state is not JobState.RUNNING:
                 raise JobStateError(f"The job has ended ({job.state.value}) and cannot be cancelled any more.")
             elif job.cancel_at is None:
-                rows.change(connection, job.id, {"cancel_at": now}, "cancelling", now)
+                rows.change(connection, _CANCEL, job.id, {"cancel_at": now}, event="cancelling", now=now)
             return _one(connection, job.id)
 
     def retry(self, owner: Owner, job_id: str) -> Job:
@@ -207,13 +230,13 @@ class JobRepository:
             connection.execute(
                 JOB_ITEMS.update()
                 .where(JOB_ITEMS.c.job_id == job.id, JOB_ITEMS.c.state != JobState.SUCCEEDED.value)
-                .values(state=JobState.QUEUED.value, failure=sa.null(), finished_at=None)
+                .values(state=JobState.QUEUED.value, failure=None, finished_at=None)
             )
             rows.keep_inputs(connection, job.id, _undone(connection, job.id), now)
             values = {
                 "state": JobState.QUEUED.value,
                 "attempt": 0,
-                "failure": sa.null(),
+                "failure": None,
                 "failed": 0,
                 "stage": None,
                 "due_at": now,
@@ -222,7 +245,7 @@ class JobRepository:
                 "expires_at": None,
                 "cancel_at": None,
             }
-            rows.change(connection, job.id, values, JobState.QUEUED.value, now)
+            rows.change(connection, _RETRY, job.id, values, event=JobState.QUEUED.value, now=now)
             return _one(connection, job.id)
 
     def delete(self, owner: Owner, job_id: str) -> tuple[str, ...]:
@@ -270,24 +293,21 @@ class JobRepository:
 
     def _check_room(self, connection: Connection, owner: str | None) -> None:
         """Make sure that one more job of ``owner`` may wait. Raises BusyError."""
-        waits = JOBS.c.state == JobState.QUEUED.value
-        if _reaches(connection, waits, self._queue_limit):
+        if _reaches(connection, _WAITING, self._queue_limit):
             raise BusyError("The queue of jobs is full.")
         # Nobody is bounded who may be everybody: where there are no users, all callers are the anonymous one.
-        if owner is not None and _reaches(
-            connection, sa.and_(waits, JOBS.c.owner == owner), self._queue_limit_per_owner
-        ):
+        if owner is not None and _reaches(connection, _WAITING_OF_OWNER, self._queue_limit_per_owner, the_owner=owner):
             raise BusyError("Too many of your jobs wait already.", hint="Come again when some of them have ended.")
 
     def end(self, connection: Connection, job_id: str, state: JobState, failure: Failure | None, now: datetime) -> None:
         """Write down that a job has ended, tell whoever is told, and let its uploads go."""
         expiry = self.expiry(now)
         items = rows.items_of(connection, job_id)
-        left = rows.end_items(connection, job_id, state, failure, now)
+        left = rows.end_items(connection, job_id, state, failure, now) if rows.waiting(items) else 0
         values = {
             "state": state.value,
             "failure": rows.failure_row(failure),
-            "failed": JOBS.c.failed + (left if state is JobState.FAILED else 0),
+            "also_failed": left if state is JobState.FAILED else 0,
             "stage": None,
             "finished_at": now,
             "expires_at": expiry,
@@ -297,8 +317,7 @@ class JobRepository:
             "worker_id": None,
             **({"fraction": 1.0} if state is JobState.SUCCEEDED else {}),
         }
-        allowed = JOBS.c.state.in_([origin.value for origin in origins(state)])
-        row = rows.change(connection, job_id, values, state.value, now, where=[allowed])
+        row = rows.change(connection, _END[state], job_id, values, event=state.value, now=now)
         if row is None:
             raise JobStateError
         undone = [item for item in items if item.state is not JobState.SUCCEEDED]
@@ -315,18 +334,13 @@ def position(connection: Connection, job: Job) -> int | None:
     """Return what :meth:`JobRepository.position` does, inside the caller's transaction."""
     if job.state is not JobState.QUEUED:
         return None
-    ahead = sa.select(sa.func.count()).where(
-        JOBS.c.state == JobState.QUEUED.value,
-        JOBS.c.queue == job.queue,
-        sa.tuple_(JOBS.c.due_at, JOBS.c.id) < sa.tuple_(sa.literal(job.due_at, UtcDateTime()), sa.literal(job.id, Id)),
-    )
-    return int(connection.execute(ahead).scalar_one()) + 1
+    values = {"the_queue": job.queue, "due": job.due_at, "id": job.id}
+    return int(connection.execute(_AHEAD, values).scalar_one()) + 1
 
 
-def _reaches(connection: Connection, condition: sa.ColumnElement[bool], limit: int) -> bool:
+def _reaches(connection: Connection, counted: sa.Select[int], limit: int, **values: str) -> bool:
     """Whether there are ``limit`` jobs of this condition; no more of them are counted."""
-    some = sa.select(JOBS.c.id).where(condition).limit(limit).subquery()
-    return int(connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()) >= limit
+    return int(connection.execute(counted, {"most": limit, **values}).scalar_one()) >= limit
 
 
 def _own(connection: Connection, owner: Owner, job_id: str, *, lock: bool = False) -> Job:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Connection
@@ -25,7 +25,7 @@ from facecraft.jobs.blob_rows import Blob
 from facecraft.jobs.blobs import Blobs
 from facecraft.jobs.current import working_on
 from facecraft.jobs.job import Failure, Item, JobState, Lease
-from facecraft.jobs.leases import Leases
+from facecraft.jobs.leases import End, Leases
 from facecraft.jobs.pace import Pace, Tracker
 from facecraft.jobs.performing import Performer, Product, artifact_name
 from facecraft.jobs.pulse import Hold, Pulse, Stop
@@ -82,7 +82,7 @@ class JobRunner:
 
     def _run(self, lease: Lease, hold: Hold) -> str:
         try:
-            state, failure = self._work(lease, hold)
+            end = self._work(lease, hold)
         except CancelledError as error:
             return self._stopped(lease, hold, error)
         except LeaseLostError:
@@ -93,13 +93,17 @@ class JobRunner:
                 log.warning("a job waits %.0f s: %s", seconds, error.message, extra=_about(lease, error))
                 self._write(hold, lambda: self.leases.give_back(lease, seconds=seconds, counts=True))
                 return "waits"
-            state, failure = JobState.FAILED, Failure.of(error)
+            return self._ended(hold, End(JobState.FAILED, Failure.of(error)))
         except Exception:
             # A mistake of ours outside of any item.
             log.exception("a job failed", extra=_about(lease))
-            state, failure = JobState.FAILED, Failure.of(FacecraftError())
-        self._write(hold, lambda: self.leases.finish(lease, state, failure))
-        return state.value
+            return self._ended(hold, End(JobState.FAILED, Failure.of(FacecraftError())))
+        return end.state.value
+
+    def _ended(self, hold: Hold, end: End) -> str:
+        """Write down that the job ends before the last of its items is done."""
+        self._write(hold, lambda: self.leases.finish(hold.lease, end.state, end.failure))
+        return end.state.value
 
     def _stopped(self, lease: Lease, hold: Hold, error: CancelledError) -> str:
         match hold.why:
@@ -110,33 +114,31 @@ class JobRunner:
                 return "given back"
             case Stop.OVERDUE:
                 late = DeadlineError(f"The job took longer than {hold.seconds:g} seconds.")
-                self._write(hold, lambda: self.leases.finish(lease, JobState.FAILED, Failure.of(late)))
+                self._ended(hold, End(JobState.FAILED, Failure.of(late)))
                 return "took too long"
             case _:
-                failure = Failure.of(CancelledError())
-                self._write(hold, lambda: self.leases.finish(lease, JobState.CANCELLED, failure))
-                return JobState.CANCELLED.value
+                return self._ended(hold, End(JobState.CANCELLED, Failure.of(CancelledError())))
 
-    def _work(self, lease: Lease, hold: Hold) -> tuple[JobState, Failure | None]:
-        """Do every item that is left; return how the job ends."""
+    def _work(self, lease: Lease, hold: Hold) -> End:
+        """Do every item that is left, and write down with the last one how the job ends, which is returned."""
         items = self.leases.items(lease)
-        failures = {item.position: item.failure for item in items if item.state is JobState.FAILED}
-        done = sum(item.state is not JobState.QUEUED for item in items)
-        for item in items:
-            if item.state is not JobState.QUEUED:
-                continue
+        outcomes = {item.position: item.failure for item in items if item.state is not JobState.QUEUED}
+        left = [item for item in items if item.position not in outcomes]
+        for item in left:
             hold.check()
-            failure = self._item(lease, hold, item, done)
-            done += 1
-            if failure is not None:
-                failures[item.position] = failure
-        if len(failures) < len(items):
-            return JobState.SUCCEEDED, None
-        return JobState.FAILED, failures[min(failures)]
+            self._item(hold, item, outcomes)
+        end = _end_of(outcomes)
+        if not left:  # an earlier version died between its last item and its end
+            self._ended(hold, end)
+        return end
 
-    def _item(self, lease: Lease, hold: Hold, item: Item, done: int) -> Failure | None:
-        """Do one item and write it down; return why it failed. Raises what ends or postpones the whole job."""
-        hold.tracker.begin(done)
+    def _item(self, hold: Hold, item: Item, outcomes: dict[int, Failure | None]) -> None:
+        """Do one item and write it down, here and in ``outcomes``: why it failed, or None.
+
+        Raises what ends or postpones the whole job.
+        """
+        lease = hold.lease
+        hold.tracker.begin(len(outcomes))
         saved: list[Blob] = []
         failure: Failure | None = None
         try:
@@ -162,7 +164,7 @@ class JobRunner:
             saved.clear()
             failure = Failure.of(FacecraftError())
         try:
-            self._finish_item(hold, item, failure, saved=saved, done=done + 1)
+            self._finish_item(hold, item, outcomes | {item.position: failure}, saved)
         except LeaseLostError:
             # Only here it is certain that no row says where these bytes are.
             self.blobs.discard(saved)
@@ -170,8 +172,8 @@ class JobRunner:
         except QuotaExceededError as error:
             self.blobs.discard(saved)
             failure = Failure.of(error)
-            self._finish_item(hold, item, failure, saved=(), done=done + 1)
-        return failure
+            self._finish_item(hold, item, outcomes | {item.position: failure}, ())
+        outcomes[item.position] = failure
 
     def _products(self, hold: Hold, item: Item) -> tuple[Product, ...]:
         job = hold.lease.job
@@ -195,9 +197,11 @@ class JobRunner:
         )
 
     def _finish_item(
-        self, hold: Hold, item: Item, failure: Failure | None, *, saved: Sequence[Blob], done: int
+        self, hold: Hold, item: Item, outcomes: Mapping[int, Failure | None], saved: Sequence[Blob]
     ) -> None:
-        lease, fraction = hold.lease, hold.tracker.end(done)
+        """Write down how ``item`` has ended, with what was ``saved`` of it; with the last one how the job ends."""
+        lease, failure, fraction = hold.lease, outcomes[item.position], hold.tracker.end(len(outcomes))
+        end = _end_of(outcomes) if len(outcomes) == lease.job.total else None
 
         def also(connection: Connection) -> None:
             if not saved:
@@ -205,7 +209,7 @@ class JobRunner:
             blob_rows.place_within(connection, saved, owner=lease.job.owner, quota_bytes=self.blobs.quota_bytes)
 
         def write() -> None:
-            self.leases.finish_item(lease, item, failure, fraction=fraction, also=also)
+            self.leases.finish_item(lease, item, failure, fraction=fraction, also=also, end=end)
 
         def written() -> bool:
             now = {each.position: each.state for each in self.leases.items(lease)}
@@ -234,6 +238,12 @@ class JobRunner:
                     raise
             tries += 1
             time.sleep(_WRITE_AGAIN_SECONDS)
+
+
+def _end_of(outcomes: Mapping[int, Failure | None]) -> End:
+    """Return how a job ends whose items ended so: it fails when all of them did, for the reason of the first."""
+    failures = [failure for _, failure in sorted(outcomes.items()) if failure is not None]
+    return End(JobState.FAILED, failures[0]) if len(failures) == len(outcomes) else End(JobState.SUCCEEDED)
 
 
 def _about(lease: Lease, error: FacecraftError | None = None) -> dict[str, object]:
