@@ -194,15 +194,28 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _open_postgres(url: URL, pool_size: int) -> Engine:
     try:
-        return sa.create_engine(
+        engine = sa.create_engine(
             url.set(drivername="postgresql+psycopg"),
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_pre_ping=True,  # a restarted server costs one ping, not one failed request
             hide_parameters=True,
-            connect_args={"connect_timeout": 10, "application_name": "facecraft"},
+            connect_args={"connect_timeout": 10, "application_name": "facecraft", "client_encoding": "utf8"},
         )
     except ImportError as error:
         raise ConfigurationError(
             "Postgres needs its driver.", hint="Install it: pip install 'facecraft[postgres]'.", detail=str(error)
         ) from error
+    event.listen(engine, "connect", _prepare_postgres, insert=True)  # before SQLAlchemy asks the server what it is
+    return engine
+
+
+def _prepare_postgres(raw: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    """Refuse a database that cannot keep every text. The server tells its encoding with every new connection."""
+    encoding = raw.info.parameter_status("server_encoding")
+    if encoding not in (None, "UTF8"):  # None: a proxy that does not pass it on
+        raw.close()
+        raise ConfigurationError(
+            f"The database has the encoding {encoding}, in which not every text can be kept.",
+            hint="Make one with UTF-8: CREATE DATABASE facecraft ENCODING 'UTF8' TEMPLATE template0.",
+        )

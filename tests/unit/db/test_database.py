@@ -250,6 +250,25 @@ def test_a_password_never_reaches_an_error(postgres) -> None:
     assert "hunter2" not in f"{caught.value} {caught.value.detail} {caught.value.hint} {database.engine.url}"
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+@pytest.mark.parametrize("work", ["migrate", "check", "revision"])
+def test_a_database_that_cannot_keep_every_text_is_refused(postgres, encoding: str, work: str) -> None:
+    with postgres.database(encoding) as url, Database.open(url) as database:
+        with pytest.raises(ConfigurationError, match=encoding) as caught:
+            getattr(database, work)()
+        assert "ENCODING 'UTF8'" in (caught.value.hint or "")
+
+
+def test_the_encoding_of_the_client_is_not_taken_from_its_surroundings(
+    postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")
+    with postgres.database() as url, Database.open(url) as database:
+        database.migrate()
+        add(database, "Zoë 山")
+        assert keys(database) == ["Zoë 山"]
+
+
 def test_work_goes_on_after_the_server_was_restarted(postgres) -> None:
     with postgres.database() as url, Database.open(url) as database:
         database.migrate()
