@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from pathlib import Path
-from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from facecraft.catalog.catalog import Catalog
 from facecraft.catalog.store import ModelStore
-from facecraft.db.opening import open_database
 from facecraft.errors import ConsentRequiredError, InvalidOptionError, NoFaceFoundError, SwapDisabledError
 from facecraft.faces.selection import FacePolicy
-from facecraft.galleries.opening import open_galleries
 from facecraft.imaging import codecs
 from facecraft.imaging.image import Image
 from facecraft.inference.devices import Resolution, resolve
 from facecraft.inference.pool import SessionPool
-from facecraft.jobs.job import Job
-from facecraft.jobs.opening import Jobs, open_jobs
-from facecraft.jobs.tasks import DETECT, FacesTask
+from facecraft.jobs.opening import Jobs
 from facecraft.models.hub import ModelHub
 from facecraft.pipelines import recognition
 from facecraft.pipelines.encode import compose, encode
@@ -31,7 +24,6 @@ from facecraft.pipelines.pipeline import Pipeline, StageTime
 from facecraft.pipelines.pipeline import run as run_pipeline
 from facecraft.pipelines.presets import (
     BACKGROUND_IMAGE,
-    PRESETS,
     SWAP_REFERENCE,
     SWAP_SOURCE,
     CutoutPresetOptions,
@@ -48,15 +40,13 @@ from facecraft.pipelines.recognition import (
     EmbedOptions,
     FaceEmbeddings,
 )
-from facecraft.pipelines.report import (
-    Report,
-)
+from facecraft.pipelines.report import Report
 from facecraft.pipelines.stage import Watch
 from facecraft.pipelines.stages.detect import DetectOptions
 from facecraft.pipelines.stages.swap import SwapOptions
 from facecraft.progress import CancelToken, Progress, silent
 from facecraft.settings import Settings
-from facecraft.storage.opening import open_store as open_blob_store
+from facecraft.studio.opening import Keeping, open_store
 from facecraft.studio.result import Picture, Result
 from facecraft.telemetry.tally import Tally
 
@@ -84,11 +74,7 @@ class Studio:
         self.device = device
         self.tally = tally or Tally()
         self.hub = ModelHub(store.catalog, store, pool, device, threads=threads)
-        self._database: Database | None = None
-        self._galleries: PictureGalleries[Picture] | None = None
-        self._jobs: Jobs | None = None
-        self._listeners: list[Callable[[], object]] = []
-        self._opening = RLock()
+        self._keeping = Keeping(settings, self.hub, self.read, self.tally)
 
     @classmethod
     def open(cls, settings: Settings | None = None, *, threads: int | None = None) -> Self:
@@ -112,8 +98,7 @@ class Studio:
     def close(self) -> None:
         """Close every network, and the database."""
         self.pool.close()
-        if self._database is not None:
-            self._database.close()
+        self._keeping.close()
 
     def __enter__(self) -> Self:
         return self
@@ -129,10 +114,7 @@ class Studio:
 
         Raises ConfigurationError (hint: ``facecraft migrate``), StorageError, RuntimeMissingError.
         """
-        with self._opening:
-            if self._database is None:
-                self._database = open_database(self.settings.database, migrate=self.settings.migrates)
-            return self._database
+        return self._keeping.database
 
     @property
     def galleries(self) -> PictureGalleries[Picture]:
@@ -140,10 +122,7 @@ class Studio:
 
         Raises ConfigurationError (hint: ``facecraft migrate``), StorageError, RuntimeMissingError.
         """
-        with self._opening:
-            if self._galleries is None:
-                self._galleries = open_galleries(self.database, self.settings.crops_dir, self.hub, self.read)
-            return self._galleries
+        return self._keeping.galleries
 
     @property
     def jobs(self) -> Jobs:
@@ -151,17 +130,7 @@ class Studio:
 
         Raises ConfigurationError (hint: ``facecraft migrate``), StorageError, RuntimeMissingError.
         """
-        with self._opening:
-            if self._jobs is None:
-                settings = self.settings
-                hours = settings.cleanup_age_hours
-                store = open_blob_store(settings, settings.output_dir)
-                retention = timedelta(hours=hours) if hours else None
-                quota = settings.quota_bytes
-                self._jobs = open_jobs(
-                    self.database, store, settings, retention=retention, quota_bytes=quota, ended=self._ended
-                )
-            return self._jobs
+        return self._keeping.jobs
 
     def read(self, picture: Picture) -> Image:
         """Return ``picture`` decoded, upright and in sRGB, within the limits of the settings.
@@ -348,20 +317,12 @@ class Studio:
         self.tally.ran([StageTime(work, spent)])
         return spent
 
-    def _ended(self, job: Job) -> None:
-        """Count a job that has ended; how the caller named a pipeline of their own is no name to count by."""
-        known = isinstance(job.task, FacesTask) or job.name in (*PRESETS, DETECT)
-        self.tally.ended(job.name if known else "pipeline", job.state.value)
-        for call in tuple(self._listeners):
-            call()
-
     def when_a_job_ends(self, call: Callable[[], object]) -> Callable[[], None]:
         """Do ``call``, from any thread, whenever a job ends here; it must be quick. Return what undoes this wish.
 
         Jobs that end in other processes are not heard of.
         """
-        self._listeners.append(call)
-        return lambda: self._listeners.remove(call)
+        return self._keeping.when_a_job_ends(call)
 
     def permit(self, pipeline: Pipeline) -> None:
         """Make sure that ``pipeline`` may be run here. Raises SwapDisabledError and ConsentRequiredError."""
@@ -371,18 +332,3 @@ class Studio:
                     raise SwapDisabledError
                 if not step.options.consent:
                     raise ConsentRequiredError
-
-
-def open_store(settings: Settings) -> ModelStore:
-    """Open the folder of models that ``settings`` name; needs no inference runtime."""
-    return ModelStore(
-        Catalog.load(),
-        settings.models_dir,
-        offline=settings.offline,
-        policy=settings.license_policy,
-        places={
-            model_id: path
-            for model_id, path in (("dlib_68", settings.predictor_path), ("ff_codeformer", settings.codeformer_path))
-            if path is not None
-        },
-    )

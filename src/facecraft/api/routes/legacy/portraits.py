@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
@@ -19,9 +19,18 @@ from facecraft.api.jobs.artifacts import Kept, record, store
 from facecraft.api.jobs.forms import preset_task
 from facecraft.api.jobs.making import Making, MakingOf
 from facecraft.api.problems import answer
-from facecraft.api.requests.forms import FileForm, FilesForm, takes, with_defaults
+from facecraft.api.requests.forms import takes, with_defaults
 from facecraft.api.requests.limits import MIB
 from facecraft.api.requests.uploads import BatchRoute, UploadRoute
+from facecraft.api.routes.legacy.options import (
+    BatchForm,
+    BatchOptions,
+    ProcessForm,
+    ProcessOptions,
+    QuickForm,
+    QuickOptions,
+    defaults,
+)
 from facecraft.api.routes.legacy.replies import (
     BatchItem,
     BatchReply,
@@ -35,100 +44,15 @@ from facecraft.api.routes.legacy.replies import (
 from facecraft.db.ids import new_id
 from facecraft.errors import CancelledError, FacecraftError
 from facecraft.imaging.codecs import OutputFormat
-from facecraft.imaging.shapes import Shape
 from facecraft.jobs.job import Failure
-from facecraft.options import Fraction, Options, Side
 from facecraft.pipelines.pipeline import Pipeline
-from facecraft.pipelines.presets import PortraitOptions
 from facecraft.pipelines.report import Report
-from facecraft.settings import Byte, Settings
+from facecraft.settings import Settings
 from facecraft.studio import Result
 from facecraft.studio.performing import products_of
 
 BASE64_BYTES = 32 * MIB
 """Files of one batch that its reply may carry in base64, together."""
-
-
-class LookOptions(Options):
-    """What the first Facecraft let people choose of a portrait; other fields are ignored, as it did.
-
-    Defaults that an operator can choose are not said here: they come from the settings.
-    """
-
-    model_config = ConfigDict(extra="ignore")
-
-    background_r: Byte
-    """Red part of the colour behind the portrait in the JPEG; the PNG is transparent."""
-    background_g: Byte
-    """Green part of that colour."""
-    background_b: Byte
-    """Blue part of that colour."""
-    face_margin: Fraction
-    """Room around the head as a fraction of its height."""
-    use_oval_mask: bool
-    """Cut the portrait to an oval."""
-    enhance_face: bool = True
-    """Restore the face when a restoration model is installed."""
-    enhance_fidelity: Fraction
-    """How close restoration stays to the original."""
-
-    def portrait(
-        self, settings: Settings, *, width: int, height: int, formats: tuple[OutputFormat, ...]
-    ) -> PortraitOptions:
-        """Return the options of today that these stand for."""
-        return settings.portrait.with_changes(
-            width=width,
-            height=height,
-            formats=formats,
-            fill=(self.background_r, self.background_g, self.background_b),
-            face_margin=self.face_margin,
-            shape=Shape.OVAL if self.use_oval_mask else Shape.NONE,
-            restore=self.enhance_face,
-            fidelity=self.enhance_fidelity,
-        )
-
-
-class ProcessOptions(LookOptions):
-    """The options of ``/process``."""
-
-    width: Side
-    """Width of the portrait in pixels."""
-    height: Side
-    """Height of the portrait in pixels."""
-    return_base64: bool = False
-    """Put the files into the reply, too."""
-
-
-class QuickOptions(LookOptions):
-    """The options of ``/process/quick``."""
-
-    size: Side
-    """Width and height of the portrait in pixels."""
-
-
-class BatchOptions(ProcessOptions):
-    """The options of ``/process/batch``."""
-
-    return_base64: bool = False
-    """Put the files into the reply, too, as far as they fit: all of them together may have 32 MiB."""
-
-
-class ProcessForm(ProcessOptions, FileForm):
-    """A picture and how it shall look."""
-
-    model_config = ConfigDict(extra="ignore")
-
-
-class QuickForm(QuickOptions, FileForm):
-    """A picture and how it shall look."""
-
-    model_config = ConfigDict(extra="ignore")
-
-
-class BatchForm(BatchOptions, FilesForm):
-    """Pictures and how they shall look."""
-
-    model_config = ConfigDict(extra="ignore")
 
 
 class Room:
@@ -169,25 +93,9 @@ def router(settings: Settings) -> APIRouter:
     return routes
 
 
-def _defaults(settings: Settings, options: type[LookOptions]) -> LookOptions:
-    """Return what this server's operator chose."""
-    chosen = {
-        "background_r": settings.default_background_r,
-        "background_g": settings.default_background_g,
-        "background_b": settings.default_background_b,
-        "face_margin": settings.default_face_margin,
-        "use_oval_mask": settings.default_oval_mask,
-        "enhance_fidelity": settings.default_enhance_fidelity,
-        "width": settings.default_width,
-        "height": settings.default_height,
-        "size": settings.default_width,
-    }
-    return options.model_validate(chosen)
-
-
 def _add_process(routes: APIRouter, settings: Settings) -> None:
     @routes.post("/process", name="process", summary="Make a portrait", response_model=ProcessReply)
-    @takes(with_defaults(ProcessForm, _defaults(settings, ProcessOptions)))
+    @takes(with_defaults(ProcessForm, defaults(settings, ProcessOptions)))
     async def process(form: ProcessForm, making: MakingOf) -> Response:
         """Answer what was found and where the files are; 422 with ``success: false`` when there is no face."""
         job_id, start = new_id(), time.perf_counter()
@@ -233,7 +141,7 @@ def _add_quick(routes: APIRouter, settings: Settings) -> None:
         response_class=Response,
         responses={200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}},
     )
-    @takes(with_defaults(QuickForm, _defaults(settings, QuickOptions)))
+    @takes(with_defaults(QuickForm, defaults(settings, QuickOptions)))
     async def quick(form: QuickForm, making: MakingOf) -> Response:
         """Nothing is kept on the server."""
         pipeline = form.portrait(settings, width=form.size, height=form.size, formats=(OutputFormat.PNG,)).pipeline()
@@ -244,7 +152,7 @@ def _add_quick(routes: APIRouter, settings: Settings) -> None:
 
 def _add_batch(routes: APIRouter, settings: Settings) -> None:
     @routes.post("/process/batch", name="batch", summary="Make many portraits", response_model=BatchReply)
-    @takes(with_defaults(BatchForm, _defaults(settings, BatchOptions)))
+    @takes(with_defaults(BatchForm, defaults(settings, BatchOptions)))
     async def batch(form: BatchForm, making: MakingOf) -> Response:
         """Answer one result for each picture, in the order they were sent. A bad one does not stop the rest."""
         job_id, start = new_id(), time.perf_counter()
