@@ -27,6 +27,8 @@ _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\
 """Controls, line ends, and what turns the direction of a text (Unicode, UAX 9), which makes an .exe look like a .png."""
 PartT = TypeVar("PartT")
 
+_INSERT = BLOBS.insert()
+
 
 @dataclass(frozen=True, slots=True)
 class Blob:
@@ -76,7 +78,7 @@ def belongs(owner: str | None) -> sa.ColumnElement[bool]:
     return BLOBS.c.owner.is_(None) if owner is None else BLOBS.c.owner == owner
 
 
-def alive(now: datetime) -> sa.ColumnElement[bool]:
+def alive(now: datetime | sa.BindParameter[datetime]) -> sa.ColumnElement[bool]:
     """The condition that a blob has not expired."""
     return sa.or_(BLOBS.c.expires_at.is_(None), BLOBS.c.expires_at > now)
 
@@ -96,7 +98,7 @@ def place(connection: Connection, blobs: Sequence[Blob]) -> None:
         return
     if min(blob.created_at for blob in blobs) < present() - PLACED_WITHIN:
         raise StorageError("Storing the files took too long.", hint="Retry.")
-    connection.execute(BLOBS.insert(), [asdict(blob) for blob in blobs])
+    connection.execute(_INSERT, [asdict(blob) for blob in blobs])
 
 
 def place_within(connection: Connection, blobs: Sequence[Blob], *, owner: str | None, quota_bytes: int | None) -> None:

@@ -17,14 +17,16 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from facecraft.db.database import Database
 from facecraft.db.ids import new_id, parse_id
 from facecraft.db.tables import BLOBS
+from facecraft.db.types import UtcDateTime
 from facecraft.errors import ArtifactNotFoundError, FacecraftError, InputBlobNotFoundError, JobError, StorageError
 from facecraft.jobs import blob_rows as rows
 from facecraft.jobs.blob_rows import Blob
@@ -36,6 +38,13 @@ ORPHAN_AGE = timedelta(hours=1)
 """Bytes that are older than this and have no row will never have one."""
 MOST_SWEPT = 20_000
 """Most blobs that one sweep deletes; the next goes on."""
+
+_ONE = sa.select(BLOBS).where(BLOBS.c.id == sa.bindparam("the_blob"))
+_ARTIFACTS = (
+    sa.select(BLOBS)
+    .where(BLOBS.c.job_id == sa.bindparam("the_job"), rows.alive(sa.bindparam("the_moment", type_=UtcDateTime())))
+    .order_by(BLOBS.c.position, BLOBS.c.id)
+)
 
 
 def unsaid(blob: Blob, /) -> Also:  # noqa: ARG001 - the null form
@@ -120,24 +129,21 @@ class Blobs:
     def get(self, owner: str | None, blob_id: str) -> Blob:
         """Return a blob of ``owner``. Raises InputBlobNotFoundError, for those of others too; StorageError."""
         with self._database.read() as connection:
-            found = connection.execute(_mine(owner, blob_id)).one_or_none()
-        if found is None:
-            raise InputBlobNotFoundError
-        return rows.blob_of(found)
+            return _mine(connection, owner, blob_id)
 
     def artifacts(self, job_id: str) -> tuple[Blob, ...]:
         """Return what a job has made, in the order of its items. Whose job it is the caller knows."""
-        return self._artifacts(BLOBS.c.job_id == job_id)
+        return self._artifacts(_ARTIFACTS, job_id)
 
     def artifact(self, job_id: str, name: str, position: int | None = None) -> Blob:
         """Return one artifact of a job by its name, of the first item that has one or of the item ``position``.
 
         Whose job it is the caller knows. Raises ArtifactNotFoundError.
         """
-        wanted = [BLOBS.c.job_id == job_id, BLOBS.c.name == name]
+        wanted = _ARTIFACTS.where(BLOBS.c.name == name).limit(1)
         if position is not None:
-            wanted.append(BLOBS.c.position == position)
-        found = self._artifacts(*wanted, limit=1)
+            wanted = wanted.where(BLOBS.c.position == position)
+        found = self._artifacts(wanted, job_id)
         if not found:
             raise ArtifactNotFoundError
         return found[0]
@@ -177,11 +183,9 @@ class Blobs:
         When the store is away it raises StorageError: the blob is gone for everybody, a sweep deletes the bytes.
         """
         with self._database.write() as connection:
-            found = connection.execute(_mine(owner, blob_id)).one_or_none()
-            if found is None:
-                raise InputBlobNotFoundError
+            found = _mine(connection, owner, blob_id)
             rows.expire(connection, [found.id])
-        self.erase([rows.blob_of(found)])
+        self.erase([found])
 
     def erase(self, blobs: Sequence[Blob]) -> None:
         """Delete blobs that nobody is shown any more: the bytes, then the rows. Raises StorageError."""
@@ -271,10 +275,10 @@ class Blobs:
             self.discard([blob])
             raise
 
-    def _artifacts(self, *wanted: sa.ColumnElement[bool], limit: int | None = None) -> tuple[Blob, ...]:
-        query = sa.select(BLOBS).where(*wanted, rows.alive(rows.present())).order_by(BLOBS.c.position, BLOBS.c.id)
+    def _artifacts(self, wanted: sa.Select[Any], job_id: str) -> tuple[Blob, ...]:
+        values = {"the_job": job_id, "the_moment": rows.present()}
         with self._database.read() as connection:
-            return tuple(rows.blob_of(row) for row in connection.execute(query.limit(limit)))
+            return tuple(rows.blob_of(row) for row in connection.execute(wanted, values))
 
     def _without_row(self, keys: Sequence[str]) -> list[str]:
         with self._database.read() as connection:
@@ -282,12 +286,13 @@ class Blobs:
         return [key for key in keys if key not in known]
 
 
-def _mine(owner: str | None, blob_id: str) -> sa.Select[tuple[object, ...]]:
-    """Select one blob of ``owner`` that has not expired. Raises InputBlobNotFoundError for what is no id."""
+def _mine(connection: Connection, owner: str | None, blob_id: str) -> Blob:
+    """Return one blob of ``owner`` that has not expired. Raises InputBlobNotFoundError, for what is no id too."""
     known = parse_id(blob_id)
-    if known is None:
+    row = connection.execute(_ONE, {"the_blob": known}).one_or_none() if known else None
+    if row is None or row.owner != owner or (row.expires_at is not None and row.expires_at <= rows.present()):
         raise InputBlobNotFoundError
-    return sa.select(BLOBS).where(BLOBS.c.id == known, rows.belongs(owner), rows.alive(rows.present()))
+    return rows.blob_of(row)
 
 
 @contextmanager

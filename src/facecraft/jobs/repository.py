@@ -20,7 +20,7 @@ from facecraft.db.tables import BLOBS, JOB_EVENTS, JOB_ITEMS, JOBS
 from facecraft.db.types import Id, UtcDateTime
 from facecraft.errors import BusyError, CancelledError, JobNotFoundError, JobStateError
 from facecraft.jobs import blob_rows, rows
-from facecraft.jobs.job import ENDED, Event, Failure, Item, Job, JobState, NewJob, Owner, origins
+from facecraft.jobs.job import ENDED, EVERYBODY, Event, Failure, Item, Job, JobState, NewJob, Owner, origins
 
 Also = Callable[[Connection], None]
 """Something else to write in the same transaction."""
@@ -30,6 +30,7 @@ Added = Callable[[Job, int | None], Also]
 """Given a new job and its place in the queue: something about it to write in the same transaction."""
 
 
+_ONE = sa.select(JOBS).where(JOBS.c.id == sa.bindparam("the_job"))
 _CANCEL = rows.changing()
 _RETRY = rows.changing()
 _END = {
@@ -345,15 +346,15 @@ def _reaches(connection: Connection, counted: sa.Select[int], limit: int, **valu
 
 def _own(connection: Connection, owner: Owner, job_id: str, *, lock: bool = False) -> Job:
     identity = parse_id(job_id)
-    query = sa.select(JOBS).where(JOBS.c.id == identity, rows.belongs(owner))
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none() if identity else None
-    if row is None:
+    query = _ONE.with_for_update() if lock else _ONE
+    row = connection.execute(query, {"the_job": identity}).one_or_none() if identity else None
+    if row is None or (owner is not EVERYBODY and row.owner != owner):
         raise JobNotFoundError
     return rows.job_of(row)
 
 
 def _one(connection: Connection, job_id: str) -> Job:
-    return rows.job_of(connection.execute(sa.select(JOBS).where(JOBS.c.id == job_id)).one())
+    return rows.job_of(connection.execute(_ONE, {"the_job": job_id}).one())
 
 
 def _undone(connection: Connection, job_id: str) -> tuple[Item, ...]:
