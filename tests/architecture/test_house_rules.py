@@ -34,6 +34,7 @@ HOMES = {
     "sqlalchemy": ("db", "jobs", "accounts", "galleries"),
     "alembic": ("db",),
     "argon2": ("accounts",),
+    "cryptography": ("jobs",),
     "jwt": ("accounts",),
     "limits": ("accounts",),
     "smtplib": ("accounts",),

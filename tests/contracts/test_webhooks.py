@@ -19,11 +19,12 @@ import sqlalchemy as sa
 from standardwebhooks import Webhook as Verifier
 
 from facecraft.db.database import Database
-from facecraft.db.tables import DELIVERIES
+from facecraft.db.tables import DELIVERIES, METADATA
 from facecraft.errors import (
     AddressRefusedError,
     DeliveryNotFoundError,
     InvalidOptionError,
+    StorageAccessError,
     TooManyWebhooksError,
     WebhookDisabledError,
     WebhookNotFoundError,
@@ -32,16 +33,20 @@ from facecraft.jobs.job import Item, NewJob
 from facecraft.jobs.repository import JobRepository
 from facecraft.jobs.tasks import FacesTask
 from facecraft.jobs.webhooks import rows
-from facecraft.jobs.webhooks.delivery import Deliverer
+from facecraft.jobs.webhooks.delivery import UNSIGNED, Deliverer
 from facecraft.jobs.webhooks.outbox import MAX_PAYLOAD, announce, announce_end
 from facecraft.jobs.webhooks.records import Delivery, DeliveryState, EventType, NewWebhook, SecretWebhook, WebhookChange
 from facecraft.jobs.webhooks.schedule import STEPS, Schedule
+from facecraft.jobs.webhooks.sealing import Seal
 from facecraft.jobs.webhooks.webhooks import MAX_WEBHOOKS, Webhooks
 from facecraft.pipelines.recognition import EmbedOptions
 from services.receivers import Receiver, run_receiver
 
 OWNER, STRANGER = "user-1", "user-2"
 JOB = "01900000-0000-7000-8000-000000000001"
+SECRET = "5f2c8e1b9a7d4063b1e8c2f7a9d05e34"
+SEAL = Seal(lambda: SECRET)
+HOURLY = Schedule(steps=(timedelta(0), timedelta(hours=1)))
 AT_ONCE = Schedule(steps=(timedelta(0),) * 4)
 
 
@@ -72,7 +77,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def webhooks(database: Database, clock: Clock) -> Webhooks:
-    return Webhooks(database, private=True, clock=clock)
+    return Webhooks(database, SEAL, private=True, clock=clock)
 
 
 @pytest.fixture
@@ -87,7 +92,7 @@ def deliver(database: Database, clock: Clock) -> Iterator[Callable[..., Delivere
     with ExitStack() as stack:
 
         def start(schedule: Schedule = AT_ONCE, **options: object) -> Deliverer:
-            given = {"private": True, "clock": clock, "poll_seconds": 0.02, **options}
+            given = {"seal": SEAL, "private": True, "clock": clock, "poll_seconds": 0.02, **options}
             deliverer = Deliverer(database, schedule=schedule, **given)  # type: ignore[arg-type]
             deliverer.start()
             stack.callback(deliverer.close)
@@ -193,13 +198,15 @@ def test_there_are_never_more_than_allowed_even_when_added_at_once(webhooks: Web
 def test_where_private_addresses_are_allowed_the_hint_does_not_ask_for_the_internet(database: Database) -> None:
     for private, word in ((True, "http or https"), (False, "whole internet")):
         with pytest.raises(AddressRefusedError) as refused:
-            Webhooks(database, private=private, ask=lambda _: []).create(NewWebhook(url="ftp://10.0.0.1/"), owner=None)
+            Webhooks(database, SEAL, private=private, ask=lambda _: []).create(
+                NewWebhook(url="ftp://10.0.0.1/"), owner=None
+            )
         assert word in str(refused.value.hint)
         assert ("or http://" in refused.value.message) is private
 
 
 def test_private_addresses_are_refused_when_they_are_made_and_changed(database: Database) -> None:
-    careful = Webhooks(database, ask=lambda name: ["10.0.0.1" if "intra" in name else "8.8.8.8"])
+    careful = Webhooks(database, SEAL, ask=lambda name: ["10.0.0.1" if "intra" in name else "8.8.8.8"])
     for url in ("https://127.0.0.1/", "https://intra.example/", "http://example.com/", "https://[::1]/"):
         with pytest.raises(AddressRefusedError):
             add(careful, url)
@@ -310,6 +317,55 @@ def test_after_a_rotation_both_secrets_sign_for_a_day(
     clock.turn(timedelta(hours=24))
     tell(database)
     assert len(receiver.wait(2)[1].headers["webhook-signature"].split()) == 1
+
+
+def test_the_database_does_not_hold_what_signs(webhooks: Webhooks, database: Database) -> None:
+    made = add(webhooks, "http://127.0.0.1:9/")
+    new = webhooks.rotate(made.id, owner=OWNER)
+    with database.read() as connection:
+        rows = str([connection.execute(sa.select(table)).all() for table in METADATA.sorted_tables])
+    for secret in (made.secret, new.secret):
+        assert secret not in rows
+        assert secret.removeprefix("whsec_") not in rows
+
+
+def test_a_secret_that_cannot_be_read_is_said_and_a_rotation_helps(
+    webhooks: Webhooks, database: Database, receiver: Receiver, deliver: Callable[..., Deliverer]
+) -> None:
+    webhook = add(webhooks, receiver.url())
+    other = Seal(lambda: "another secret of the server, which was changed")
+    deliver(HOURLY, seal=other)
+    tell(database)
+    missed = until(webhooks, webhook, lambda one: one.last_error is not None)
+    assert (missed.state, missed.last_error, missed.last_status) == (DeliveryState.PENDING, UNSIGNED, None)
+    assert receiver.received == []
+    changed = Webhooks(database, other, private=True)
+    new = changed.rotate(webhook.id, owner=OWNER)
+    changed.redeliver(webhook.id, missed.id, owner=OWNER)
+    (request,) = receiver.wait(1)
+    assert len(request.headers["webhook-signature"].split()) == 1  # the old secret cannot sign any more
+    Verifier(new.secret).verify(request.body, request.headers)
+
+
+def test_a_server_that_cannot_get_at_its_own_secret_says_so_and_tries_again(
+    webhooks: Webhooks, database: Database, receiver: Receiver, deliver: Callable[..., Deliverer]
+) -> None:
+    asked: list[bool] = []
+
+    def secret() -> str:
+        asked.append(True)
+        if len(asked) == 1:
+            raise StorageAccessError("The secret /home/ann/jwt-secret cannot be read.")
+        return SECRET
+
+    webhook = add(webhooks, receiver.url())
+    deliver(HOURLY, seal=Seal(secret))
+    tell(database)
+    missed = until(webhooks, webhook, lambda one: one.last_error is not None)
+    assert missed.last_error == UNSIGNED
+    webhooks.redeliver(webhook.id, missed.id, owner=OWNER)
+    (request,) = receiver.wait(1)
+    Verifier(webhook.secret).verify(request.body, request.headers)
 
 
 def test_an_attempt_that_failed_is_made_again_under_the_same_id(
@@ -441,7 +497,7 @@ def test_a_test_is_tried_once_and_disables_nothing(
 def test_a_name_that_leads_inside_later_is_refused_at_the_delivery(
     webhooks: Webhooks, database: Database, receiver: Receiver, deliver: Callable[..., Deliverer]
 ) -> None:
-    careful = Webhooks(database, ask=lambda _: ["8.8.8.8"])
+    careful = Webhooks(database, SEAL, ask=lambda _: ["8.8.8.8"])
     webhook = add(careful, receiver.url("rebind.example", "https"))
     tell(database)
     deliver(Schedule(steps=(timedelta(0),)), private=False, ask=lambda _: ["127.0.0.1"])
@@ -548,7 +604,7 @@ def test_the_certificate_must_be_for_the_name_although_the_number_is_called(
     database: Database, deliver: Callable[..., Deliverer], tmp_path: Path, name: str, arrives: bool
 ) -> None:
     with tls(tmp_path, "hooks.example") as (receiver, certificates):
-        known = Webhooks(database, private=True, ask=lambda _: ["127.0.0.1"])
+        known = Webhooks(database, SEAL, private=True, ask=lambda _: ["127.0.0.1"])
         webhook = add(known, receiver.url(name, "https"))
         tell(database)
         deliver(Schedule(steps=(timedelta(0),)), ask=lambda _: ["127.0.0.1"], certificates=certificates)
@@ -571,7 +627,7 @@ def test_names_that_are_never_answered_hold_up_nobody_else(
             over.wait(60)
         return ["127.0.0.1"]
 
-    asking = Webhooks(database, private=True, clock=clock, ask=lambda _: ["127.0.0.1"])
+    asking = Webhooks(database, SEAL, private=True, clock=clock, ask=lambda _: ["127.0.0.1"])
     for _ in range(12):  # as often as they are tried, more than all the threads there are for questions to the database
         add(asking, "http://tar.example/", EventType.JOB_FAILED, owner=STRANGER)
     for _ in range(2):

@@ -15,6 +15,7 @@ from facecraft.db.tables import DELIVERIES
 from facecraft.jobs.webhooks.delivery import PLACES_EACH
 from facecraft.jobs.webhooks.outbox import announce
 from facecraft.jobs.webhooks.records import DeliveryState, EventType, NewWebhook
+from facecraft.jobs.webhooks.sealing import Seal
 from facecraft.jobs.webhooks.webhooks import Webhooks
 from services.receivers import run_receiver
 
@@ -24,9 +25,11 @@ import sys, time
 from datetime import UTC, datetime, timedelta
 from facecraft.db.database import Database
 from facecraft.jobs.webhooks.delivery import Deliverer
+from facecraft.jobs.webhooks.sealing import Seal
 fast = timedelta(minutes=int(sys.argv[2]))
 with Database.open(sys.argv[1]) as database:
-    Deliverer(database, private=True, clock=lambda: datetime.now(UTC) + fast, poll_seconds=0.02).start()
+    seal = Seal(lambda: "5f2c8e1b9a7d4063b1e8c2f7a9d05e34")
+    Deliverer(database, seal, private=True, clock=lambda: datetime.now(UTC) + fast, poll_seconds=0.02).start()
     time.sleep(60)
 """
 
@@ -45,7 +48,7 @@ def process(url: str, minutes: int) -> Iterator[None]:
 def test_everything_is_told_although_processes_are_killed(database_url: str) -> None:
     with Database.open(database_url) as database, run_receiver() as receiver:
         database.migrate()
-        webhooks = Webhooks(database, private=True)
+        webhooks = Webhooks(database, Seal(lambda: "5f2c8e1b9a7d4063b1e8c2f7a9d05e34"), private=True)
         webhook = webhooks.create(NewWebhook(url=receiver.url()), owner=None)
         receiver.before = lambda: time.sleep(0.05)
         with database.write() as connection:

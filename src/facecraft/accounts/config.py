@@ -65,7 +65,8 @@ class AccountConfig(BaseModel):
         SecretStr | None, Field(validation_alias=AliasChoices("FACECRAFT_JWT_SECRET_KEY", "JWT_SECRET_KEY"))
     ] = None
     """Secret that signs access tokens, at least 32 characters (also read from ``JWT_SECRET_KEY``). Unset: one is made and
-    kept in the data folder, readable for this user only. Servers that share users must share it."""
+    kept in the data folder, readable for this user only. Servers that share a database must share it: the secrets of
+    webhooks are encrypted with a key derived from it, too."""
     access_token_minutes: Annotated[int, Field(ge=1, le=1440)] = 15
     """Minutes after which an access token must be refreshed."""
     refresh_token_days: Annotated[int, Field(ge=1, le=365)] = 30

@@ -69,7 +69,7 @@ class LazyAccounts:
                         detail=str(error),
                     ) from error
                 mailer = mailer_of(self._config, debug=self._debug)
-                accounts = Accounts(self._database(), self._config, self._secret, mailer=mailer)
+                accounts = Accounts(self._database(), self._config, self.secret, mailer=mailer)
                 accounts.users.on_deleted.append(self._erase)
                 self._accounts = accounts
             return self._accounts
@@ -80,6 +80,7 @@ class LazyAccounts:
             if self._accounts is not None:
                 self._accounts.close()
 
-    def _secret(self) -> str:
+    def secret(self) -> str:
+        """Return the server's own secret, which is made when it is first needed. Raises StorageAccessError, ConfigurationError."""
         given = self._config.jwt_secret_key
         return kept_secret(self._secret_file) if given is None else given.get_secret_value()

@@ -19,6 +19,7 @@ from facecraft.api.watching.parts import Parts
 from facecraft.api.watching.warmup import Warmup
 from facecraft.api.workbench import Ticket, Workbench
 from facecraft.jobs.engine import Engine
+from facecraft.jobs.webhooks.sealing import Seal
 from facecraft.settings import Settings
 from facecraft.studio import Studio
 from facecraft.telemetry.metrics import Metrics
@@ -79,6 +80,7 @@ class Services:
     engine: Engine
     feed: EventFeed
     statistics: Statistics
+    seal: Seal
     receiving: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(RECEIVING))
     """Taken while a body is read that waits for no place at the bench."""
     looking: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(LOOKING))

@@ -25,6 +25,7 @@ from facecraft.jobs.capacity import Capacity
 from facecraft.jobs.housekeeping import Chore
 from facecraft.jobs.loops import dead
 from facecraft.jobs.webhooks.opening import chores_of, start_deliverer
+from facecraft.jobs.webhooks.sealing import Seal
 from facecraft.settings import Settings
 from facecraft.studio import Studio
 from facecraft.studio.accounts import accounts_for
@@ -55,11 +56,11 @@ async def lifespan(
     accounts = accounts_for(settings, opened)
     gate.open(accounts)
     await gate.is_closed()  # known from the first request on, and to the OpenAPI document
-    statistics = Statistics()
+    statistics, seal = Statistics(), Seal(accounts.secret)
     engine = await anyio.to_thread.run_sync(
-        start_engine, opened, capacity, statistics, [*chores_of(database), *_chores(opened, gate)]
+        start_engine, opened, capacity, statistics, [*chores_of(database, seal), *_chores(opened, gate)]
     )
-    deliverer = start_deliverer(database, settings)
+    deliverer = start_deliverer(database, seal, settings)
     told = () if deliverer is None else (deliverer.loop,)
     parts.add(threads_part(lambda: (*engine.dead(), *dead(told))))
     feed = EventFeed(opened.jobs.repository, limit=settings.event_streams_limit)
@@ -67,7 +68,7 @@ async def lifespan(
     when_told_to_stop(feed.end)
     app.state.services = Services(
         settings, opened, bench, warmup, installs, conditions, parts, fleet, metrics, engine, feed,
-        statistics=statistics,
+        statistics=statistics, seal=seal,
     )  # fmt: skip
     warming = start(bench, warmup)
     try:

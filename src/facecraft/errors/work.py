@@ -135,6 +135,15 @@ class TooManyWebhooksError(
     """There are as many webhooks as there may be."""
 
 
+class SecretUnreadableError(
+    WebhookError,
+    code="webhook_secret_unreadable",
+    kind=Kind.CONFIGURATION,
+    hint="Rotate the secret of the webhook, or give the server the FACECRAFT_JWT_SECRET_KEY that it had.",
+):
+    """The secret of the webhook cannot be read: the server's own secret was changed."""
+
+
 class WebhooksOffError(
     WebhookError,
     code="webhooks_off",

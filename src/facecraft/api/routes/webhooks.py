@@ -53,7 +53,7 @@ async def _kept(
 
     def do() -> T:
         private = services.settings.webhook_private_addresses
-        return work(Webhooks(services.studio.database, private=private))
+        return work(Webhooks(services.studio.database, services.seal, private=private))
 
     return await anyio.to_thread.run_sync(do, limiter=limiter)
 

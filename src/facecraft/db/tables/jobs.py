@@ -126,7 +126,7 @@ WEBHOOKS = sa.Table(
     sa.Column("owner", sa.String(OWNER_LENGTH)),
     sa.Column("url", sa.Text, nullable=False),
     sa.Column("types", Json, nullable=False),
-    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),  # encrypted; the key is not in the database
     sa.Column("old_secret", sa.Text),  # signs, too, until everybody knows the new one
     sa.Column("old_secret_until", UtcDateTime),
     sa.Column("created_at", UtcDateTime, nullable=False),

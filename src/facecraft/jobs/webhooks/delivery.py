@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -17,13 +18,14 @@ import anyio.to_thread
 from sqlalchemy.engine import Connection
 
 from facecraft.db.database import Database
-from facecraft.errors import FacecraftError
+from facecraft.errors import FacecraftError, SecretUnreadableError
 from facecraft.jobs.loops import Loop
 from facecraft.jobs.webhooks import rows
 from facecraft.jobs.webhooks.addresses import Resolver, resolve
 from facecraft.jobs.webhooks.records import TEST, message_id
 from facecraft.jobs.webhooks.rows import Claimed
 from facecraft.jobs.webhooks.schedule import Schedule, parse_retry_after
+from facecraft.jobs.webhooks.sealing import Seal
 from facecraft.jobs.webhooks.sending import SECONDS, Answer, Sender
 from facecraft.jobs.webhooks.signing import signed
 from facecraft.jobs.webhooks.webhooks import utc_now
@@ -40,6 +42,8 @@ GRACE_SECONDS = 5.0
 """How long a stopping process waits for answers."""
 _TROUBLE_SECONDS = 5.0
 """When to look again after the database failed."""
+UNSIGNED = "The secret of this webhook cannot be read, so that nothing was sent. Rotate it, or ask the operator."
+"""What the owner of a webhook reads when its secret was encrypted under another secret of the server."""
 _GONE = 410
 
 
@@ -54,6 +58,7 @@ class Deliverer:
     def __init__(
         self,
         database: Database,
+        seal: Seal,
         *,
         private: bool = False,
         schedule: Schedule | None = None,
@@ -65,6 +70,7 @@ class Deliverer:
     ) -> None:
         """Work on a migrated ``database``; nothing happens before :meth:`start`."""
         self._database = database
+        self._seal = seal
         self._schedule = schedule or Schedule()
         self._clock = clock
         self._poll_seconds = poll_seconds
@@ -149,14 +155,32 @@ class Deliverer:
 
     async def _send(self, sender: Sender, claimed: Claimed) -> None:
         body = claimed.payload.encode()
-        proof = signed(message_id(claimed.id), self._clock(), body, claimed.secrets)
-        headers = {**proof, "Content-Type": "application/json", "User-Agent": self._agent}
-        answer = await sender.send(claimed.url, headers, body)
+        try:
+            secrets = await anyio.to_thread.run_sync(self._secrets, claimed)
+        except FacecraftError as error:
+            # What cannot be signed is not sent. It waits for its next attempt, like anything that did not arrive.
+            log.warning(
+                "webhook %s cannot be told: %s %s", claimed.webhook_id, error.message, error.hint or "",
+                extra={"detail": error.detail},
+            )  # fmt: skip
+            answer = Answer(error=UNSIGNED)
+        else:
+            proof = signed(message_id(claimed.id), self._clock(), body, secrets)
+            headers = {**proof, "Content-Type": "application/json", "User-Agent": self._agent}
+            answer = await sender.send(claimed.url, headers, body)
         try:
             await anyio.to_thread.run_sync(self._settle, claimed, answer)
         except FacecraftError as error:
             # The lease runs out, and it is sent again: the receiver knows it by its id.
             log.warning("a delivery could not be noted: %s", error.message, extra={"detail": error.detail})
+
+    def _secrets(self, claimed: Claimed) -> list[str]:
+        """Return what to sign with. Raises SecretUnreadableError, and whatever keeps the server from its own secret."""
+        first, *before = claimed.secrets
+        secrets = [self._seal.open(claimed.webhook_id, first)]
+        with suppress(SecretUnreadableError):  # rotated because it could not be read
+            secrets += [self._seal.open(claimed.webhook_id, kept) for kept in before]
+        return secrets
 
     def _settle(self, claimed: Claimed, answer: Answer) -> None:
         now = self._clock()

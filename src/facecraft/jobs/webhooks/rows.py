@@ -33,6 +33,7 @@ class Claimed:
     type: str
     url: str
     secrets: tuple[str, ...]
+    """Sealed; the first one is in use, the other one was until lately."""
     payload: str
     attempt: int
     """The number of this attempt, from 1."""

@@ -24,6 +24,7 @@ from facecraft.jobs.webhooks.records import (
     Webhook,
     WebhookChange,
 )
+from facecraft.jobs.webhooks.sealing import Seal
 from facecraft.jobs.webhooks.signing import new_secret
 
 MAX_WEBHOOKS = 20
@@ -49,6 +50,7 @@ class Webhooks:
     def __init__(
         self,
         database: Database,
+        seal: Seal,
         *,
         private: bool = False,
         clock: Callable[[], datetime] = utc_now,
@@ -56,6 +58,7 @@ class Webhooks:
     ) -> None:
         """Work on a migrated ``database``; ``private`` allows addresses of this machine and of closed networks."""
         self._database = database
+        self._seal = seal
         self._private = private
         self._clock = clock
         self._ask = ask
@@ -67,6 +70,7 @@ class Webhooks:
         """
         self._check(new.url)
         webhook_id, secret, now = new_id(), new_secret(), self._clock()
+        sealed = self._seal.close(webhook_id, secret)
         with self._database.write() as connection:
             # The rows that are there are locked, so that two callers who add the last one wait for each other.
             connection.execute(sa.select(WEBHOOKS.c.id).where(rows.belongs(owner)).with_for_update()).all()
@@ -75,8 +79,8 @@ class Webhooks:
                 raise TooManyWebhooksError(f"There may be at most {MAX_WEBHOOKS} webhooks.")
             connection.execute(
                 sa.insert(WEBHOOKS).values(
-                    id=webhook_id, owner=owner, url=new.url, types=sorted(new.types), secret=secret,
-                    created_at=now, updated_at=now,
+                    id=webhook_id, owner=owner, url=new.url, types=sorted(new.types),
+                    secret=sealed, created_at=now, updated_at=now,
                 )
             )  # fmt: skip
             return self._with_secret(rows.require_webhook(connection, webhook_id, owner), secret)
@@ -130,7 +134,8 @@ class Webhooks:
         secret, now = new_secret(), self._clock()
         with self._database.write() as connection:
             row = rows.require_webhook(connection, webhook_id, owner, lock=True)
-            values = {"secret": secret, "old_secret": row.secret, "old_secret_until": now + OLD_SECRET}
+            sealed = self._seal.close(row.id, secret)
+            values = {"secret": sealed, "old_secret": row.secret, "old_secret_until": now + OLD_SECRET}
             connection.execute(sa.update(WEBHOOKS).where(WEBHOOKS.c.id == row.id).values(**values, updated_at=now))
             return self._with_secret(rows.require_webhook(connection, webhook_id, owner), secret)
 
