@@ -17,6 +17,7 @@ from facecraft.api.callers.access import Access, Gate
 from facecraft.api.describing import describe_headers
 from facecraft.api.jobs import forms as job_forms
 from facecraft.api.lifespan import lifespan
+from facecraft.api.paths import Paths
 from facecraft.api.requests.limits import BodyLimit, body_limit
 from facecraft.api.routes import (
     account,
@@ -62,6 +63,7 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
     )
     problems.install(app)
     app.state.settings = settings
+    app.state.paths = Paths(app)
     app.state.gate = gate
     app.openapi = partial(_describe, app, app.openapi)  # type: ignore[method-assign]  # as its documentation advises
     for router in (

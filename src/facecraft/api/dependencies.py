@@ -12,12 +12,13 @@ import anyio
 from fastapi import Depends, Request
 
 from facecraft.api.watching.conditions import Conditions
+from facecraft.api.watching.endings import Endings
 from facecraft.api.watching.event_feed import EventFeed
 from facecraft.api.watching.fleet import FleetWatch
 from facecraft.api.watching.installs import Installs
 from facecraft.api.watching.parts import Parts
 from facecraft.api.watching.warmup import Warmup
-from facecraft.api.workbench import Ticket, Workbench
+from facecraft.api.workbench import Workbench
 from facecraft.jobs.engine import Engine
 from facecraft.jobs.webhooks.sealing import Seal
 from facecraft.settings import Settings
@@ -79,6 +80,7 @@ class Services:
     metrics: Metrics
     engine: Engine
     feed: EventFeed
+    endings: Endings
     statistics: Statistics
     seal: Seal
     receiving: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(RECEIVING))
@@ -94,16 +96,9 @@ def services_of(request: Request) -> Services:
     return services
 
 
-def ticket_of(request: Request) -> Ticket:
-    """Return the ticket that the request was admitted with."""
-    ticket: Ticket = request.state.ticket
-    return ticket
-
-
 async def _services(request: Request) -> Services:
     """As :func:`services_of`; a dependency that is no coroutine waits for a thread, and those may all be taken."""
     return services_of(request)
 
 
 ServicesOf = Annotated[Services, Depends(_services)]
-TicketOf = Annotated[Ticket, Depends(ticket_of)]

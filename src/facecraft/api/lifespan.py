@@ -14,6 +14,7 @@ from facecraft.api.jobs.engines import start_engine
 from facecraft.api.requests.uploads import clean
 from facecraft.api.stopping import when_told_to_stop
 from facecraft.api.watching.conditions import Conditions
+from facecraft.api.watching.endings import Endings
 from facecraft.api.watching.event_feed import EventFeed
 from facecraft.api.watching.installs import Installs
 from facecraft.api.watching.metering import watch
@@ -64,18 +65,21 @@ async def lifespan(
     told = () if deliverer is None else (deliverer.loop,)
     parts.add(threads_part(lambda: (*engine.dead(), *dead(told))))
     feed = EventFeed(opened.jobs.repository, limit=settings.event_streams_limit)
-    deaf = opened.when_a_job_ends(feed.nudge)
-    when_told_to_stop(feed.end)
+    endings = Endings(opened.jobs.repository)
+    deaf = [opened.when_a_job_ends(feed.nudge), opened.when_a_job_ends(endings.say)]
+    when_told_to_stop(feed.end, endings.end)
     app.state.services = Services(
-        settings, opened, bench, warmup, installs, conditions, parts, fleet, metrics, engine, feed,
+        settings, opened, bench, warmup, installs, conditions, parts, fleet, metrics, engine, feed, endings,
         statistics=statistics, seal=seal,
     )  # fmt: skip
     warming = start(bench, warmup)
     try:
         yield
     finally:
-        deaf()
+        for unsubscribe in deaf:
+            unsubscribe()
         await feed.close()
+        await endings.close()
         async with anyio.create_task_group() as group:
             # Together: the jobs may hold the places that the last requests wait for.
             group.start_soon(anyio.to_thread.run_sync, engine.close)

@@ -11,8 +11,8 @@ from types import FrameType
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def when_told_to_stop(do: Callable[[], None]) -> None:
-    """Do ``do`` in the event loop that runs, when the process is told to stop; whoever heard the signal before still does.
+def when_told_to_stop(*calls: Callable[[], None]) -> None:
+    """Do ``calls`` in the event loop that runs, when the process is told to stop; whoever heard the signal before still does.
 
     Call it in the main thread after the server has taken the signals, which gives them back itself. In any other
     thread nothing is heard, as the server there hears nothing either.
@@ -20,10 +20,15 @@ def when_told_to_stop(do: Callable[[], None]) -> None:
     if threading.current_thread() is not threading.main_thread():
         return
     loop = asyncio.get_running_loop()
+
+    def do() -> None:
+        for call in calls:
+            loop.call_soon_threadsafe(call)
+
     for number in _SIGNALS:
         before = signal.getsignal(number)
         if callable(before):
-            signal.signal(number, _first(lambda: loop.call_soon_threadsafe(do), before))
+            signal.signal(number, _first(do, before))
 
 
 def _first(

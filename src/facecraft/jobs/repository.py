@@ -31,6 +31,9 @@ Added = Callable[[Job, int | None], Also]
 
 
 _ONE = sa.select(JOBS).where(JOBS.c.id == sa.bindparam("the_job"))
+_STANDINGS = sa.select(JOBS.c.id, JOBS.c.state, JOBS.c.event_count).where(
+    JOBS.c.id.in_(sa.bindparam("the_jobs", expanding=True))
+)
 _CANCEL = rows.changing()
 _RETRY = rows.changing()
 _END = {
@@ -190,13 +193,19 @@ class JobRepository:
 
     def event_counts(self, job_ids: Sequence[str]) -> dict[str, int]:
         """Return the number of the newest event of each of these jobs; those that are gone are not in it."""
-        found: dict[str, int] = {}
+        return {job_id: count for job_id, _, count in self._standings(job_ids)}
+
+    def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        """Return the state of each of these jobs; those that are gone are not in it."""
+        return {job_id: JobState(state) for job_id, state, _ in self._standings(job_ids)}
+
+    def _standings(self, job_ids: Sequence[str]) -> tuple[tuple[str, str, int], ...]:
         with self.database.read() as connection:
-            for start in range(0, len(job_ids), 500):
-                part = job_ids[start : start + 500]
-                query = sa.select(JOBS.c.id, JOBS.c.event_count).where(JOBS.c.id.in_(part))
-                found.update({row.id: row.event_count for row in connection.execute(query)})
-        return found
+            return tuple(
+                (row.id, row.state, row.event_count)
+                for part in blob_rows.batches(job_ids)
+                for row in connection.execute(_STANDINGS, {"the_jobs": part})
+            )
 
     def cancel(self, owner: Owner, job_id: str) -> Job:
         """Stop a job: at once when it waits, at the next stage or tile when it runs.
@@ -214,10 +223,10 @@ class JobRepository:
                 rows.change(connection, _CANCEL, job.id, {"cancel_at": now}, event="cancelling", now=now)
             return _one(connection, job.id)
 
-    def retry(self, owner: Owner, job_id: str) -> Job:
+    def retry(self, owner: Owner, job_id: str, *, also: Also = nothing) -> Job:
         """Put a job of which something failed or was cancelled into the queue again; only that is done.
 
-        Raises JobNotFoundError, JobStateError for a job in another state, and BusyError when too many wait.
+        ``also`` is written with it or not at all. Raises JobNotFoundError, JobStateError for a job in another state, and BusyError when too many wait.
         """
         now = self.clock()
         with self.database.write() as connection:
@@ -247,6 +256,7 @@ class JobRepository:
                 "cancel_at": None,
             }
             rows.change(connection, _RETRY, job.id, values, event=JobState.QUEUED.value, now=now)
+            also(connection)
             return _one(connection, job.id)
 
     def delete(self, owner: Owner, job_id: str) -> tuple[str, ...]:

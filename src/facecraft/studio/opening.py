@@ -57,7 +57,7 @@ class Keeping:
         self._database: Database | None = None
         self._galleries: PictureGalleries[Picture] | None = None
         self._jobs: Jobs | None = None
-        self._listeners: list[Callable[[], object]] = []
+        self._listeners: list[Callable[[Job], object]] = []
         self._opening = RLock()
 
     @property
@@ -91,8 +91,8 @@ class Keeping:
                 )
             return self._jobs
 
-    def when_a_job_ends(self, call: Callable[[], object]) -> Callable[[], None]:
-        """Do ``call``, from any thread, whenever a job ends here. Return what undoes this wish."""
+    def when_a_job_ends(self, call: Callable[[Job], object]) -> Callable[[], None]:
+        """Do ``call`` with each job that ends here, from any thread. Return what undoes this wish."""
         self._listeners.append(call)
         return lambda: self._listeners.remove(call)
 
@@ -106,4 +106,4 @@ class Keeping:
         known = isinstance(job.task, FacesTask) or job.name in (*PRESETS, DETECT)
         self._tally.ended(job.name if known else "pipeline", job.state.value)
         for call in tuple(self._listeners):
-            call()
+            call(job)

@@ -53,6 +53,7 @@ from facecraft.telemetry.tally import Tally
 if TYPE_CHECKING:
     from facecraft.db.database import Database
     from facecraft.galleries.pictures import PictureGalleries
+    from facecraft.jobs.job import Job
 
 
 class Studio:
@@ -317,8 +318,8 @@ class Studio:
         self.tally.ran([StageTime(work, spent)])
         return spent
 
-    def when_a_job_ends(self, call: Callable[[], object]) -> Callable[[], None]:
-        """Do ``call``, from any thread, whenever a job ends here; it must be quick. Return what undoes this wish.
+    def when_a_job_ends(self, call: Callable[[Job], object]) -> Callable[[], None]:
+        """Do ``call`` with each job that ends here, from any thread; it must be quick. Return what undoes this wish.
 
         Jobs that end in other processes are not heard of.
         """

@@ -1,4 +1,8 @@
-"""Who calls, and to whom belongs what they keep here."""
+"""Who calls, and to whom belongs what they keep here.
+
+These are coroutines although nothing in them waits: the framework would send functions to a thread each, and those may
+all be taken.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
     from facecraft.accounts.accounts import Accounts
 
 
-def caller_of(request: Request) -> Caller:
+async def caller_of(request: Request) -> Caller:
     """Return who calls, as the layer in front of all routes found out."""
     caller: Caller = request.state.caller
     return caller
@@ -24,7 +28,7 @@ def caller_of(request: Request) -> Caller:
 CallerOf = Annotated[Caller, Depends(caller_of)]
 
 
-def owner_of(caller: CallerOf) -> str | None:
+async def owner_of(caller: CallerOf) -> str | None:
     """Return the owner that the caller acts for; None is the one owner of what anonymous callers and operators keep."""
     return caller.owner
 
@@ -32,7 +36,7 @@ def owner_of(caller: CallerOf) -> str | None:
 OwnerOf = Annotated[str | None, Depends(owner_of)]
 
 
-def user_of(caller: CallerOf) -> str:
+async def user_of(caller: CallerOf) -> str:
     """Return the id of the user who calls. Raises UnauthenticatedError, ForbiddenError for keys without a user."""
     if caller.is_anonymous:
         raise UnauthenticatedError
@@ -44,7 +48,7 @@ def user_of(caller: CallerOf) -> str:
 UserOf = Annotated[str, Depends(user_of)]
 
 
-def signed_in_of(caller: CallerOf, _: UserOf) -> Caller:
+async def signed_in_of(caller: CallerOf, _: UserOf) -> Caller:
     """Return a caller who is signed in: a key may not change how its user gets in. Raises ForbiddenError."""
     if caller.session_id is None:
         raise ForbiddenError("An API key may not do this.", hint="Sign in and send the access token.")
@@ -54,7 +58,7 @@ def signed_in_of(caller: CallerOf, _: UserOf) -> Caller:
 SignedInOf = Annotated[Caller, Depends(signed_in_of)]
 
 
-def require_admin(caller: CallerOf) -> Caller:
+async def require_admin(caller: CallerOf) -> Caller:
     """Return a caller who may manage users. Raises UnauthenticatedError, ForbiddenError."""
     if caller.is_anonymous:
         raise UnauthenticatedError
@@ -71,7 +75,7 @@ def sees_everything(caller: Caller) -> bool:
     return caller.owner is None or caller.role is Role.ADMIN
 
 
-def require_overseer(caller: CallerOf) -> Caller:
+async def require_overseer(caller: CallerOf) -> Caller:
     """Return a caller who may see what all callers together do. Raises ForbiddenError."""
     if not sees_everything(caller):
         raise ForbiddenError("Only the operator may see this.", hint="Use the operator's key, or the key of an admin.")
@@ -81,7 +85,7 @@ def require_overseer(caller: CallerOf) -> Caller:
 OverseerOf = Annotated[Caller, Depends(require_overseer)]
 
 
-def gate_of(request: Request) -> Gate:
+async def gate_of(request: Request) -> Gate:
     """Return what lets callers in."""
     gate: Gate = request.app.state.gate
     return gate

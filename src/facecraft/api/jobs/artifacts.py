@@ -9,7 +9,7 @@ from functools import partial
 from fastapi import Request
 
 from facecraft.api.dependencies import Services
-from facecraft.api.jobs.reports import path_of
+from facecraft.api.paths import path_of
 from facecraft.errors import FacecraftError, StorageError
 from facecraft.imaging.codecs import OutputFormat
 from facecraft.jobs import blob_rows

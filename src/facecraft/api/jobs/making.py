@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from facecraft.api.callers.owners import OwnerOf
-from facecraft.api.dependencies import Services, services_of, ticket_of
+from facecraft.api.dependencies import Services, services_of
 from facecraft.api.jobs.artifacts import Kept, link, record, store
 from facecraft.api.requests.idempotency import Idempotent, IdempotentOf
 from facecraft.api.requests.preferences import preference_of
@@ -109,9 +109,10 @@ class Making:
         return link(self.request, job_id, suffix, item)
 
 
-def making_of(request: Request, owner: OwnerOf, idempotent: IdempotentOf) -> Making:
+async def making_of(request: Request, owner: OwnerOf, idempotent: IdempotentOf) -> Making:
     """Return the maker for ``request``."""
-    return Making(request, services_of(request), ticket_of(request), owner, idempotent)
+    ticket: Ticket = request.state.ticket
+    return Making(request, services_of(request), ticket, owner, idempotent)
 
 
 MakingOf = Annotated[Making, Depends(making_of)]

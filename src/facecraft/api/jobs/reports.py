@@ -10,14 +10,9 @@ from typing import Self
 from fastapi import Request
 from pydantic import BaseModel, Field
 
+from facecraft.api.paths import path_of
 from facecraft.jobs.blob_rows import Blob
 from facecraft.jobs.job import Failure, Item, Job, JobState
-
-
-def path_of(request: Request, route: str, **parts: str) -> str:
-    """Return the path of a route, on whatever host and below whatever prefix we are served."""
-    path = request.app.url_path_for(route, **parts)
-    return f"{request.scope.get('root_path', '').rstrip('/')}{path}"
 
 
 class FailureReport(BaseModel):

@@ -25,6 +25,7 @@ from facecraft.jobs.blobs import Blobs
 from facecraft.jobs.idempotency import Replay
 from facecraft.jobs.job import Failure, Job, JobState
 from facecraft.jobs.opening import Jobs
+from facecraft.jobs.repository import Also
 
 APPLIED = "Preference-Applied"
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -87,12 +88,14 @@ def queue(
     preference: Preference | None = None,
 ) -> Response:
     """Put a job into its queue and answer 202, which is kept with it. Raises what ``submit`` raises. Blocks."""
+    replies: list[Response] = []
 
-    return accepted(
-        request,
-        submit(services, owner, order, lambda queued: idempotent.keeping(accepted(request, queued, preference))),
-        preference,
-    )
+    def keep(queued: Queued) -> Also:
+        replies.append(accepted(request, queued, preference))
+        return idempotent.keeping(replies[-1])
+
+    submit(services, owner, order, keep)
+    return replies[-1]
 
 
 def accepted(request: Request, queued: Queued, preference: Preference | None = None) -> Response:
@@ -115,7 +118,7 @@ async def _waited(
     if not preference.wait:
         return None
     seconds = min(float(preference.wait), services.settings.request_timeout_seconds)
-    if not await services.feed.ended(job_id, seconds=seconds):
+    if not await services.endings.wait(job_id, seconds=seconds):
         return None
     reply = await anyio.to_thread.run_sync(_shown, services.studio.jobs, making.owner, job_id, show)
     reply.headers[APPLIED] = preference.applied

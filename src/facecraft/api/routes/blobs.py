@@ -13,8 +13,8 @@ from starlette.responses import Response
 from facecraft.api.callers.owners import OwnerOf
 from facecraft.api.dependencies import ServicesOf
 from facecraft.api.files.deliveries import deliver
-from facecraft.api.jobs.reports import path_of
 from facecraft.api.jobs.submitting import receive
+from facecraft.api.paths import path_of
 from facecraft.api.requests.forms import FileForm, takes
 from facecraft.api.requests.idempotency import IdempotentOf
 from facecraft.api.requests.uploads import QueueingRoute

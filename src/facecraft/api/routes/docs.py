@@ -17,13 +17,13 @@ _ICON = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg'/>"
 
 
 @router.get("/")
-def index() -> RedirectResponse:
+async def index() -> RedirectResponse:
     """Lead to the documentation, wherever a proxy has mounted this server."""
     return RedirectResponse("docs")
 
 
 @router.get(PAGE)
-def page(request: Request) -> HTMLResponse:
+async def page(request: Request) -> HTMLResponse:
     """Return the page of Swagger UI."""
     root = request.scope.get("root_path", "").rstrip("/")
     return get_swagger_ui_html(

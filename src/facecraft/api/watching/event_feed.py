@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import anyio
@@ -18,7 +18,7 @@ import anyio.to_thread
 
 from facecraft import telemetry
 from facecraft.errors import StorageError, TooManyStreamsError
-from facecraft.jobs.job import ENDED, Event
+from facecraft.jobs.job import ENDED, Event, Job
 from facecraft.jobs.repository import JobRepository
 
 T = TypeVar("T")
@@ -109,8 +109,8 @@ class EventFeed:
         """How many streams are open."""
         return sum(channel.listeners for channel in self._channels.values())
 
-    def nudge(self) -> None:
-        """Look now instead of at the next turn. May be called from any thread."""
+    def nudge(self, _: Job) -> None:
+        """Look now instead of at the next turn, because a job has ended here. May be called from any thread."""
         with suppress(RuntimeError):  # the loop has ended: nobody listens any more
             self._loop.call_soon_threadsafe(self._news.set)
 
@@ -160,15 +160,6 @@ class EventFeed:
                     return
                 elif not await channel.news(number, quiet):
                     yield ()
-
-    async def ended(self, job_id: str, *, seconds: float) -> bool:
-        """Wait until a job has ended; return whether it has within ``seconds``. Raises StorageError."""
-        last = ""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds), aclosing(self.follow(job_id)) as story:
-                async for events in story:
-                    last = events[-1].type if events else last
-        return last in ENDED
 
     async def _history(self, channel: _Channel, number: int) -> tuple[Event, ...]:
         """Read what happened after ``number``; many who come at once for one job read it once."""

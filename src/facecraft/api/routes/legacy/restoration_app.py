@@ -19,8 +19,8 @@ from facecraft.api.files.zipping import safe_stem
 from facecraft.api.jobs.deleting import once_sent
 from facecraft.api.jobs.forms import preset_task
 from facecraft.api.jobs.making import Making, MakingOf
-from facecraft.api.jobs.reports import path_of
 from facecraft.api.jobs.submitting import Order, Queued, submit
+from facecraft.api.paths import path_of
 from facecraft.api.requests.forms import FileForm, takes
 from facecraft.api.requests.uploads import QueueingRoute
 from facecraft.errors import ArtifactNotFoundError, JobNotFoundError, ModelNotInstalledError
