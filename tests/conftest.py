@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ import numpy as np
 import platformdirs
 import pytest
 
+from facecraft.db.opening import open_database
 from facecraft.imaging.image import Image
 from facecraft.settings import Settings
 from facecraft.studio import Studio
@@ -215,10 +217,33 @@ def ceph() -> Iterator[RadosGateway]:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty database: every test runs on SQLite and on Postgres."""
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without tables: every test runs on SQLite and on Postgres."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'facecraft.db'}"
     else:
         with request.getfixturevalue("postgres").database() as url:
+            yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with the tables of this version and nothing in them, to be copied."""
+    file = tmp_path_factory.mktemp("migrated") / "facecraft.db"
+    open_database(f"sqlite:///{file}", migrate=True).close()
+    return file
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database with empty tables: every test runs on SQLite and on Postgres.
+
+    It is a copy: migrating takes several times as long, and has tests of its own.
+    """
+    if request.param == "sqlite":
+        file = tmp_path / "facecraft.db"
+        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), file)
+        yield f"sqlite:///{file}"
+    else:
+        with request.getfixturevalue("postgres").database(migrated=True) as url:
             yield url

@@ -9,13 +9,15 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from facecraft.db.opening import open_database
+from services.folders import passing_folder
 
 MISSING = "Postgres is not installed: apt-get install postgresql"
 _ROOT = Path("/usr/lib/postgresql")
@@ -34,6 +36,7 @@ class PostgresServer:
         self._folder = folder
         self._programs = programs
         self._process: subprocess.Popen[bytes] | None = None
+        self._template: str | None = None
         self.port = _free_port()
         # Postgres refuses to run as root.
         self._user = "postgres" if os.geteuid() == 0 else None
@@ -101,17 +104,29 @@ class PostgresServer:
             self._process.wait(10)
         self._process = None
 
+    def _migrated(self) -> str:
+        """Return the name of a database with the tables of this version, which nobody is connected to."""
+        if self._template is None:
+            import psycopg
+
+            with psycopg.connect(self.url(), autocommit=True) as connection:
+                connection.execute("CREATE DATABASE migrated")
+            open_database(self.url("migrated"), migrate=True).close()
+            self._template = "migrated"
+        return self._template
+
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     @contextlib.contextmanager
-    def database(self, encoding: str = "UTF8") -> Iterator[str]:
-        """Make an empty database; yield its URL; drop it."""
+    def database(self, encoding: str = "UTF8", *, migrated: bool = False) -> Iterator[str]:
+        """Make an empty database, or one with the tables of this version; yield its URL; drop it."""
         import psycopg
 
         name = f"t{uuid.uuid4().hex}"
+        template = self._migrated() if migrated else "template0"
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE \"{name}\" ENCODING '{encoding}' TEMPLATE template0")
+            connection.execute(f"CREATE DATABASE \"{name}\" ENCODING '{encoding}' TEMPLATE {template}")
         try:
             yield self.url(name)
         finally:
@@ -138,7 +153,7 @@ def run_postgres() -> Iterator[PostgresServer]:
         except KeyError:
             pytest.skip("Postgres does not run as root and there is no user `postgres`")
     # Not pytest's folder: another user must be able to reach it.
-    folder = Path(tempfile.mkdtemp(prefix="facecraft-postgres-", dir="/tmp"))
+    folder = passing_folder("postgres")
     server = PostgresServer(folder, programs)
     try:
         server.start()

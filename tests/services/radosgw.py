@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from services.folders import passing_folder
 from services.ports import free_port
 from services.s3_quick import S3Account
 
@@ -148,7 +148,7 @@ def run_radosgw() -> Iterator[RadosGateway]:
     if any(shutil.which(program) is None for program in _PROGRAMS):
         pytest.skip(MISSING)
     # Not pytest's folder: paths of sockets have to be short.
-    folder = Path(tempfile.mkdtemp(prefix="facecraft-ceph-", dir="/tmp"))
+    folder = passing_folder("ceph")
     gateway = RadosGateway(folder)
     try:
         gateway.start()

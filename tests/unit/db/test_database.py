@@ -123,8 +123,8 @@ def test_identifiers_sort_by_time() -> None:
     assert all(one[14] == "7" for one in made)
 
 
-def test_a_missing_table_names_the_command_that_helps(database_url: str) -> None:
-    with Database.open(database_url) as database, pytest.raises(ConfigurationError) as caught:
+def test_a_missing_table_names_the_command_that_helps(empty_database_url: str) -> None:
+    with Database.open(empty_database_url) as database, pytest.raises(ConfigurationError) as caught:
         keys(database)
     assert "facecraft migrate" in (caught.value.hint or "")
 

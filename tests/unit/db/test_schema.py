@@ -28,8 +28,8 @@ def shape(database: Database) -> dict[str, object]:
     return found
 
 
-def test_the_migrations_make_the_tables_of_the_code(database_url: str) -> None:
-    with Database.open(database_url) as database:
+def test_the_migrations_make_the_tables_of_the_code(empty_database_url: str) -> None:
+    with Database.open(empty_database_url) as database:
         database.migrate()
         with database.read() as connection:
             assert schema.difference(connection) == []
@@ -40,8 +40,8 @@ def test_the_migrations_make_the_tables_of_the_code(database_url: str) -> None:
         assert shape(database) == migrated
 
 
-def test_a_difference_would_be_seen(database_url: str) -> None:
-    with Database.open(database_url) as database:
+def test_a_difference_would_be_seen(empty_database_url: str) -> None:
+    with Database.open(empty_database_url) as database:
         database.migrate()
         with database.write() as connection:
             connection.exec_driver_sql("ALTER TABLE galleries ADD COLUMN surprise TEXT")
@@ -49,8 +49,8 @@ def test_a_difference_would_be_seen(database_url: str) -> None:
             assert "surprise" in str(schema.difference(connection))
 
 
-def test_up_down_and_up_again_is_the_same(database_url: str) -> None:
-    with Database.open(database_url) as database:
+def test_up_down_and_up_again_is_the_same(empty_database_url: str) -> None:
+    with Database.open(empty_database_url) as database:
         database.migrate()
         first = shape(database)
         with database.write() as connection:
@@ -60,8 +60,8 @@ def test_up_down_and_up_again_is_the_same(database_url: str) -> None:
         assert shape(database) == first
 
 
-def test_migrating_twice_changes_nothing(database_url: str) -> None:
-    with Database.open(database_url) as database:
+def test_migrating_twice_changes_nothing(empty_database_url: str) -> None:
+    with Database.open(empty_database_url) as database:
         database.migrate()
         first = shape(database)
         database.migrate()
@@ -69,11 +69,11 @@ def test_migrating_twice_changes_nothing(database_url: str) -> None:
         assert shape(database) == first
 
 
-def test_two_that_migrate_at_once_wait_for_each_other(database_url: str) -> None:
+def test_two_that_migrate_at_once_wait_for_each_other(empty_database_url: str) -> None:
     failures: list[Exception] = []
 
     def migrate() -> None:
-        with Database.open(database_url) as database:
+        with Database.open(empty_database_url) as database:
             try:
                 database.migrate()
             except Exception as error:  # noqa: BLE001
@@ -85,18 +85,18 @@ def test_two_that_migrate_at_once_wait_for_each_other(database_url: str) -> None
     for thread in threads:
         thread.join(60)
     assert failures == []
-    with Database.open(database_url) as database:
+    with Database.open(empty_database_url) as database:
         database.check()
 
 
-def test_an_empty_database_is_refused_with_the_command(database_url: str) -> None:
-    with Database.open(database_url) as database, pytest.raises(ConfigurationError) as caught:
+def test_an_empty_database_is_refused_with_the_command(empty_database_url: str) -> None:
+    with Database.open(empty_database_url) as database, pytest.raises(ConfigurationError) as caught:
         database.check()
     assert "facecraft migrate" in (caught.value.hint or "")
 
 
-def test_a_database_of_a_newer_version_is_refused(database_url: str) -> None:
-    with Database.open(database_url) as database:
+def test_a_database_of_a_newer_version_is_refused(empty_database_url: str) -> None:
+    with Database.open(empty_database_url) as database:
         database.migrate()
         with database.write() as connection:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
@@ -106,13 +106,13 @@ def test_a_database_of_a_newer_version_is_refused(database_url: str) -> None:
             database.migrate()
 
 
-def test_a_failed_migration_leaves_nothing_behind(database_url: str) -> None:
+def test_a_failed_migration_leaves_nothing_behind(empty_database_url: str) -> None:
     def interrupted(database: Database) -> None:
         with database.write() as connection:
             schema.upgrade(connection)
             raise KeyError
 
-    with Database.open(database_url) as database:
+    with Database.open(empty_database_url) as database:
         with pytest.raises(KeyError):
             interrupted(database)
         assert shape(database) == {}
