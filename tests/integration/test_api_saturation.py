@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ import httpx
 import pytest
 
 from facecraft.studio import Studio
+from services.ports import free_port
 
 START = "from facecraft.api.serving import serve; from facecraft.settings import Settings; serve(Settings.load())"
 
@@ -23,9 +23,7 @@ START = "from facecraft.api.serving import serve; from facecraft.settings import
 @pytest.fixture
 def served(studio: Studio, tmp_path: Path) -> Iterator[str]:
     """The address of a server that is ready."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = {
         "PORT": port, "MODELS_DIR": studio.settings.models_dir, "UPLOAD_DIR": tmp_path / "up", "DEVICE": "cpu",
         "OUTPUT_DIR": tmp_path / "out", "OFFLINE": 1, "CROPS_DIR": tmp_path / "crops",

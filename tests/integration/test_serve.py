@@ -15,6 +15,7 @@ import pytest
 
 from facecraft.cli.app import EXIT_CODES
 from facecraft.errors import Kind
+from services.ports import free_port
 
 KEY = "0123456789abcdef-from-the-environment"
 
@@ -30,10 +31,7 @@ def taken() -> Iterator[int]:
 
 @pytest.fixture
 def free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_port()
 
 
 def _answer(address: str, server: subprocess.Popen[bytes]) -> httpx.Response | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from facecraft.api.serving import _warn
 from facecraft.settings import Settings
 from facecraft.studio import Studio
 from services.people import PASSWORD, SECRET, accounts_of
+from services.ports import free_port
 
 V1 = "/api/v1"
 EMAIL = "ann@example.org"
@@ -91,9 +91,7 @@ def test_a_door_that_nobody_is_left_to_open_is_warned_of(
 
 
 def test_the_log_has_no_secrets(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = settings_in(tmp_path, port=port, refresh_grace_seconds=0)
     with accounts_of(settings) as accounts:
         user = accounts.users.create(EMAIL, PASSWORD)

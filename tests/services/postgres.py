@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import uuid
@@ -18,6 +17,7 @@ import pytest
 
 from facecraft.db.opening import open_database
 from services.folders import passing_folder
+from services.ports import free_port
 
 MISSING = "Postgres is not installed: apt-get install postgresql"
 _ROOT = Path("/usr/lib/postgresql")
@@ -37,7 +37,7 @@ class PostgresServer:
         self._programs = programs
         self._process: subprocess.Popen[bytes] | None = None
         self._template: str | None = None
-        self.port = _free_port()
+        self.port = free_port()
         # Postgres refuses to run as root.
         self._user = "postgres" if os.geteuid() == 0 else None
         if self._user:
@@ -132,13 +132,6 @@ class PostgresServer:
         finally:
             with psycopg.connect(self.url(), autocommit=True) as connection:
                 connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from services.ports import free_port
+
 MISSING = "Redis is not installed: apt-get install redis-server"
 
 
@@ -23,9 +25,7 @@ class RedisServer:
         self._folder = folder
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
 
     @property
     def url(self) -> str:
