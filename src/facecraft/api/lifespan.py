@@ -58,14 +58,14 @@ async def lifespan(
     gate.open(accounts)
     await gate.is_closed()  # known from the first request on, and to the OpenAPI document
     statistics, seal = Statistics(), Seal(accounts.secret)
+    endings = Endings(opened.jobs.repository)
     engine = await anyio.to_thread.run_sync(
-        start_engine, opened, capacity, statistics, [*chores_of(database, seal), *_chores(opened, gate)]
+        start_engine, opened, capacity, statistics, endings, [*chores_of(database, seal), *_chores(opened, gate)]
     )
     deliverer = start_deliverer(database, seal, settings)
     told = () if deliverer is None else (deliverer.loop,)
     parts.add(threads_part(lambda: (*engine.dead(), *dead(told))))
     feed = EventFeed(opened.jobs.repository, limit=settings.event_streams_limit)
-    endings = Endings(opened.jobs.repository)
     deaf = [opened.when_a_job_ends(feed.nudge), opened.when_a_job_ends(endings.say)]
     when_told_to_stop(feed.end, endings.end)
     app.state.services = Services(

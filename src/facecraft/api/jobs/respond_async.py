@@ -19,9 +19,8 @@ from facecraft.api.jobs.submitting import Order, Queued, submit
 from facecraft.api.problems import JOB_ID
 from facecraft.api.requests.idempotency import Idempotent, alike
 from facecraft.api.requests.preferences import ASYNCHRONOUS, Preference, preference_of
+from facecraft.api.watching.endings import Ending
 from facecraft.errors import ArtifactNotFoundError, FacecraftError, JobNotFoundError
-from facecraft.jobs.blob_rows import Blob
-from facecraft.jobs.blobs import Blobs
 from facecraft.jobs.idempotency import Replay
 from facecraft.jobs.job import Failure, Job, JobState
 from facecraft.jobs.opening import Jobs
@@ -47,14 +46,14 @@ class Finished:
     """A job that has succeeded, with its files by name."""
 
     job: Job
-    files: Mapping[str, Blob]
-    blobs: Blobs
+    files: Mapping[str, Callable[[], bytes]]
+    """What returns each file. Raises ArtifactNotFoundError, StorageError. Blocks."""
 
     def read(self, name: str) -> bytes:
         """Return a file. Raises ArtifactNotFoundError, StorageError. Blocks."""
         if name not in self.files:
             raise ArtifactNotFoundError
-        return self.blobs.read(self.files[name])
+        return self.files[name]()
 
 
 async def respond_async(making: Making, order: Order, show: Callable[[Finished], Response]) -> Response:
@@ -118,10 +117,12 @@ async def _waited(
     if not preference.wait:
         return None
     seconds = min(float(preference.wait), services.settings.request_timeout_seconds)
-    if not await services.endings.wait(job_id, seconds=seconds):
+    ending = await services.endings.wait(job_id, seconds=seconds)
+    if ending is None:
         return None
-    reply = await anyio.to_thread.run_sync(_shown, services.studio.jobs, making.owner, job_id, show)
-    reply.headers[APPLIED] = preference.applied
+    reply = await anyio.to_thread.run_sync(_shown, services.studio.jobs, making.owner, job_id, ending, show)
+    if reply is not None:
+        reply.headers[APPLIED] = preference.applied
     return reply
 
 
@@ -141,11 +142,18 @@ def _every(kind: type[FacecraftError]) -> Iterator[type[FacecraftError]]:
         yield from _every(each)
 
 
-def _shown(jobs: Jobs, owner: str | None, job_id: str, show: Callable[[Finished], Response]) -> Response:
-    job = jobs.repository.get(owner, job_id)
+def _shown(
+    jobs: Jobs, owner: str | None, job_id: str, ending: Ending, show: Callable[[Finished], Response]
+) -> Response | None:
+    """Return what ``show`` makes of a job that has ended; None when it was put into the queue again since."""
+    job = ending.job or jobs.repository.get(owner, job_id)
+    if not job.ended:
+        return None
     if job.state is not JobState.SUCCEEDED:
         raise error_of(job.failure)
-    files = {blob.name or "": blob for blob in jobs.blobs.artifacts(job_id)}
+    if ending.made:
+        return show(Finished(job, {name: partial(bytes, data) for name, data in ending.made.items()}))
+    files = {blob.name or "": partial(jobs.blobs.read, blob) for blob in jobs.blobs.artifacts(job_id)}
     if not files:
         raise JobNotFoundError
-    return show(Finished(job, files, jobs.blobs))
+    return show(Finished(job, files))

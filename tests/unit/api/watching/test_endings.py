@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from facecraft.api.watching.endings import Endings
+from facecraft.api.watching.endings import Ending, Endings
 from facecraft.db.database import Database
 from facecraft.errors import StorageError
 from facecraft.jobs.job import Item, Job, JobState, NewJob
+from facecraft.jobs.performing import Product
 from facecraft.jobs.repository import JobRepository
 from facecraft.jobs.tasks import PipelineTask
 from facecraft.pipelines.pipeline import Pipeline
@@ -60,70 +61,99 @@ def run(jobs: JobRepository, work: Callable[[Endings], Coroutine[Any, Any, Any]]
 def test_an_end_in_this_process_is_told_without_asking_the_database(jobs: Counting) -> None:
     job = add(jobs)
 
-    async def work(endings: Endings) -> list[bool]:
+    async def work(endings: Endings) -> list[Ending | None]:
         waiting = [asyncio.create_task(endings.wait(job.id, seconds=10)) for _ in range(3)]
         await asyncio.sleep(SOON)
         await asyncio.to_thread(endings.say, job)
         return await asyncio.gather(*waiting)
 
-    assert run(jobs, work, seconds=NEVER) == [True, True, True]
+    assert run(jobs, work, seconds=NEVER) == [Ending(job)] * 3
     assert jobs.asked == 0
+
+
+def test_who_waits_is_handed_what_was_made_once_it_is_kept(jobs: Counting) -> None:
+    job = add(jobs)
+
+    async def work(endings: Endings) -> tuple[bool, Ending | None]:
+        waiting = asyncio.create_task(endings.wait(job.id, seconds=10))
+        await asyncio.sleep(SOON)
+        await asyncio.to_thread(endings.hand, job.id, (Product("result.png", "image/png", b"png"),))
+        await asyncio.sleep(3 * SOON)
+        early = waiting.done()
+        await asyncio.to_thread(endings.say, job)
+        return early, await waiting
+
+    assert run(jobs, work, seconds=NEVER) == (False, Ending(job, {"result.png": b"png"}))
+
+
+def test_nothing_is_held_for_nobody(jobs: Counting) -> None:
+    job = add(jobs)
+
+    async def work(endings: Endings) -> Ending | None:
+        endings.hand(job.id, (Product("result.png", "image/png", b"png"),))
+        await asyncio.sleep(SOON)
+        waiting = asyncio.create_task(endings.wait(job.id, seconds=10))
+        await asyncio.sleep(SOON)
+        endings.say(job)
+        return await waiting
+
+    assert run(jobs, work, seconds=NEVER) == Ending(job)
 
 
 def test_an_end_just_before_is_not_missed(jobs: Counting) -> None:
     job = add(jobs)
 
-    async def work(endings: Endings) -> bool:
+    async def work(endings: Endings) -> Ending | None:
         await asyncio.to_thread(endings.say, job)
         await asyncio.sleep(SOON)
         return await endings.wait(job.id, seconds=10)
 
-    assert run(jobs, work, seconds=NEVER)
+    assert run(jobs, work, seconds=NEVER) == Ending()
 
 
 def test_an_end_in_another_process_is_found(jobs: Counting) -> None:
     job = add(jobs)
 
-    async def work(endings: Endings) -> bool:
+    async def work(endings: Endings) -> Ending | None:
         waiting = asyncio.create_task(endings.wait(job.id, seconds=10))
         await asyncio.sleep(3 * SOON)
         jobs.cancel(None, job.id)
         return await waiting
 
-    assert run(jobs, work)
+    assert run(jobs, work) == Ending()
 
 
 def test_who_has_waited_long_enough_is_let_go(jobs: Counting) -> None:
     job = add(jobs)
 
-    async def work(endings: Endings) -> bool:
+    async def work(endings: Endings) -> Ending | None:
         return await endings.wait(job.id, seconds=3 * SOON)
 
-    assert run(jobs, work) is False
+    assert run(jobs, work) is None
 
 
 def test_a_job_that_is_deleted_ends_no_more(jobs: Counting) -> None:
     job = add(jobs)
 
-    async def work(endings: Endings) -> bool:
+    async def work(endings: Endings) -> Ending | None:
         waiting = asyncio.create_task(endings.wait(job.id, seconds=10))
         await asyncio.sleep(3 * SOON)
         jobs.delete(None, job.id)
         return await waiting
 
-    assert run(jobs, work) is False
+    assert run(jobs, work) is None
 
 
 def test_nobody_waits_for_a_server_that_stops(jobs: Counting) -> None:
     job = add(jobs)
 
-    async def work(endings: Endings) -> tuple[bool, bool]:
+    async def work(endings: Endings) -> tuple[Ending | None, Ending | None]:
         waiting = asyncio.create_task(endings.wait(job.id, seconds=10))
         await asyncio.sleep(SOON)
         endings.end()
         return await waiting, await endings.wait(job.id, seconds=10)
 
-    assert run(jobs, work) == (False, False)
+    assert run(jobs, work) == (None, None)
 
 
 def test_the_database_is_asked_only_while_somebody_waits(jobs: Counting) -> None:
@@ -147,7 +177,7 @@ def test_a_database_that_is_away_for_a_moment_lets_nobody_go(jobs: Counting, mon
     job = add(jobs)
     jobs.broken = True
 
-    async def work(endings: Endings) -> bool:
+    async def work(endings: Endings) -> Ending | None:
         waiting = asyncio.create_task(endings.wait(job.id, seconds=10))
         while jobs.asked < 2:
             await asyncio.sleep(SOON)
@@ -155,4 +185,4 @@ def test_a_database_that_is_away_for_a_moment_lets_nobody_go(jobs: Counting, mon
         jobs.broken = False
         return await waiting
 
-    assert run(jobs, work)
+    assert run(jobs, work) == Ending()
