@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from numpy.typing import NDArray
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from facecraft.db.database import Database
 from facecraft.db.tables import ERASURES, FACES, GALLERIES, METADATA, PEOPLE
@@ -112,7 +113,7 @@ def test_a_person_is_enrolled_read_changed_and_deleted(galleries: Galleries) -> 
     assert [face.has_crop for face in more] == [False, False]
     listed = galleries.faces(gallery, person.id).items
     assert [face.source for face in listed] == ["passport", None, None]
-    assert [face.id for face in listed[1:]] == [face.id for face in more]
+    assert listed[1:] == more
     assert galleries.crop(gallery, person.id, listed[0].id) == b"crop"
     assert galleries.get(gallery).dimension == DIMENSION
 
@@ -672,6 +673,79 @@ def test_a_crop_that_cannot_be_stored_enrolls_nobody(database: Database, blobs: 
     with pytest.raises(StorageError):
         galleries.enroll(gallery, "a", [NewFace(unit(1)[0], b"crop")], model_id=MODEL)
     assert rows_left(database) == {"galleries": 1}
+
+
+@pytest.mark.parametrize("what", ["gallery", "person", "faces"])
+def test_a_note_is_written_with_what_is_made_or_nothing_is(
+    galleries: Galleries, database: Database, blobs: BlobStore, what: str
+) -> None:
+    gallery = galleries.create("g", MODEL).id
+    person = galleries.enroll(gallery, "a", model_id=MODEL).id
+    face = NewFace(unit(1)[0], b"crop")
+    before = rows_left(database)
+    told: list[object] = []
+
+    def make(fail: bool) -> object:
+        def added(made: object) -> Callable[[sa.Connection], object]:
+            def also(connection: sa.Connection) -> None:
+                told.append(made)
+                assert connection.in_transaction()
+                if fail:
+                    raise ZeroDivisionError
+
+            return also
+
+        match what:
+            case "gallery":
+                return galleries.create("h", MODEL, added=added)
+            case "person":
+                return galleries.enroll(gallery, "b", [face], model_id=MODEL, added=added)
+        return galleries.add_faces(gallery, person, [face], model_id=MODEL, added=added)
+
+    with pytest.raises(ZeroDivisionError):
+        make(fail=True)
+    assert rows_left(database) == before
+    assert list(blobs.find("")) == []
+    made = make(fail=False)
+    assert told[1:] == [made]
+    assert rows_left(database) != before
+
+
+def test_faces_are_shown_by_their_ids(galleries: Galleries) -> None:
+    gallery = galleries.create("g", MODEL).id
+    person = galleries.enroll(gallery, "a", [NewFace(v, None, "x.png") for v in unit(3)], model_id=MODEL).id
+    one, two, three = galleries.faces(gallery, person).items
+    assert galleries.some_faces(gallery, person, [three.id, one.id]) == (three, one)
+    with pytest.raises(GalleryNotFoundError):
+        galleries.some_faces(gallery, person, [one.id], owner="somebody")
+    galleries.delete_face(gallery, person, two.id)
+    with pytest.raises(EnrolledFaceNotFoundError):
+        galleries.some_faces(gallery, person, [one.id, two.id])
+
+
+def test_a_commit_whose_answer_is_lost_does_not_cost_the_crop(
+    galleries: Galleries, database: Database, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = galleries.create("g", MODEL).id
+    commit, failed = database.engine.dialect.do_commit, []
+    noted: list[bool] = []
+
+    def lost(connection: DBAPIConnection) -> None:
+        commit(connection)
+        if noted and not failed:
+            failed.append(True)
+            raise StorageError("the connection is lost")
+
+    monkeypatch.setattr(database.engine.dialect, "do_commit", lost)
+    with pytest.raises(StorageError):
+        galleries.enroll(
+            gallery, "a", [NewFace(unit(1)[0], b"crop")], model_id=MODEL,
+            added=lambda _: lambda _: noted.append(True),
+        )  # fmt: skip
+    assert failed
+    (person,) = galleries.people(gallery).items
+    (face,) = galleries.faces(gallery, person.id).items
+    assert galleries.crop(gallery, person.id, face.id) == b"crop"
 
 
 def test_crops_of_an_enrollment_that_died_are_erased_later(

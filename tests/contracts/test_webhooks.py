@@ -24,6 +24,7 @@ from facecraft.errors import (
     AddressRefusedError,
     DeliveryNotFoundError,
     InvalidOptionError,
+    SecretUnreadableError,
     StorageAccessError,
     TooManyWebhooksError,
     WebhookDisabledError,
@@ -327,6 +328,27 @@ def test_the_database_does_not_hold_what_signs(webhooks: Webhooks, database: Dat
     for secret in (made.secret, new.secret):
         assert secret not in rows
         assert secret.removeprefix("whsec_") not in rows
+
+
+def test_a_note_is_written_with_a_webhook_or_there_is_none(webhooks: Webhooks) -> None:
+    def fail(_: sa.Connection) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        webhooks.create(NewWebhook(url="http://127.0.0.1:9/"), owner=OWNER, added=lambda _: fail)
+    assert webhooks.browse(owner=OWNER).items == ()
+
+
+def test_a_secret_is_shown_again_to_its_owner_by_a_server_that_can_read_it(
+    webhooks: Webhooks, database: Database
+) -> None:
+    made = add(webhooks, "http://127.0.0.1:9/")
+    assert webhooks.reveal(made.id, owner=OWNER) == made
+    assert webhooks.reveal(made.id, owner=OWNER).secret != webhooks.rotate(made.id, owner=OWNER).secret
+    with pytest.raises(WebhookNotFoundError):
+        webhooks.reveal(made.id, owner=STRANGER)
+    with pytest.raises(SecretUnreadableError):
+        Webhooks(database, Seal(lambda: "another secret of the server")).reveal(made.id, owner=OWNER)
 
 
 def test_a_secret_that_cannot_be_read_is_said_and_a_rotation_helps(

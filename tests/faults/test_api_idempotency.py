@@ -22,14 +22,16 @@ def door(open_door: Callable[..., Any]) -> Any:
 
 
 @contextmanager
-def broken(engine: Engine, monkeypatch: pytest.MonkeyPatch, *, lasting: bool) -> Iterator[list[bool]]:
+def broken(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, *, lasting: bool, writing: str = "INSERT INTO jobs"
+) -> Iterator[list[bool]]:
     """Lose the connection after the commit that makes a job, once; or lose the whole database from then on."""
     commit, begin = engine.dialect.do_commit, engine.dialect.do_begin
     made: list[bool] = []
     failed: list[bool] = []
 
     def watch(_: object, __: object, statement: str, *___: object) -> None:
-        if statement.startswith("INSERT INTO jobs"):
+        if statement.startswith(writing):
             made.append(True)
 
     def lost(connection: DBAPIConnection) -> None:
@@ -98,3 +100,42 @@ def test_a_database_that_is_away_after_the_commit_makes_one_job(
     assert (second.status_code, second.headers["idempotent-replayed"]) == (200 if wait else 202, "true")
     (job,) = jobs_of(door.client)
     assert second.headers["x-facecraft-job-id"] == job["id"]
+
+
+def test_a_webhook_whose_commit_got_no_answer_is_made_once_and_tells_its_secret(
+    open_door: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = open_door(webhook_private_addresses=True)
+
+    def ask() -> httpx.Response:
+        reply: httpx.Response = door.client.post(
+            "/api/v1/webhooks", json={"url": "http://127.0.0.1:9/"}, headers={"Idempotency-Key": "hook"}
+        )
+        return reply
+
+    with broken(engine_of(door), monkeypatch, lasting=False, writing="INSERT INTO webhooks") as failed:
+        first = ask()
+    assert failed
+    assert (first.status_code, first.json()["code"]) == (503, "storage_error")
+    second = ask()
+    assert (second.status_code, second.headers["idempotent-replayed"]) == (201, "true")
+    (webhook,) = door.client.get("/api/v1/webhooks").json()["items"]
+    assert second.json()["id"] == webhook["id"]
+    assert second.json()["secret"].startswith("whsec_")
+
+
+def test_a_job_whose_retry_got_no_answer_is_tried_again_once(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = door.client.post(JOBS, files={"files": picture()}, data={"preset": "cutout"}).json()
+    assert settled(door.client, made)["failure"]["code"] == "model_not_installed"
+
+    def again() -> httpx.Response:
+        reply: httpx.Response = door.client.post(made["links"]["retry"], headers={"Idempotency-Key": "again"})
+        return reply
+
+    with broken(engine_of(door), monkeypatch, lasting=False, writing="UPDATE jobs SET state") as failed:
+        first = again()
+    assert failed
+    assert (first.status_code, first.json()["code"]) == (503, "storage_error")
+    second = again()
+    assert (second.status_code, second.headers["idempotent-replayed"]) == (200, "true")
+    assert second.json()["id"] == made["id"]

@@ -6,14 +6,17 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from facecraft.api.app import create_app
+from facecraft.db.tables import IDEMPOTENCY
 from facecraft.galleries.records import NewFace, NewPerson
 from facecraft.settings import Settings
 from facecraft.studio import Studio
@@ -90,6 +93,44 @@ def problem(reply: httpx.Response, status: int, code: str) -> dict[str, object]:
 def crowd(count: int, dimension: int = 128) -> NDArray[np.float32]:
     rows = np.random.default_rng(7).standard_normal((count, dimension)).astype(np.float32)
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def test_what_is_sent_again_with_its_key_is_made_once_and_no_name_is_kept_for_it(
+    client: httpx.Client, own_studio: Studio, shared_photos: Path
+) -> None:
+    def again(key: str, path: str, **body: Any) -> Any:
+        first, second = (client.post(f"{BASE}{path}", headers={"Idempotency-Key": key}, **body) for _ in range(2))
+        assert (first.status_code, second.status_code) == (201, 201), first.text
+        assert second.headers["idempotent-replayed"] == "true"
+        assert second.json() == first.json()
+        return first.json()
+
+    gallery = again("gallery", "", json={"name": "Staff", "model": MODEL})
+    people = f"/{gallery['id']}/people"
+    face = [("files", photo(shared_photos, "obama.jpg"))]
+    person = again("person", people, files=face, data={"name": "Barack Obama", "details": '{"badge": 44}'})
+    added = again("faces", f"{people}/{person['id']}/faces", files=face)
+    assert len(added["items"]) == 1
+    assert [one["name"] for one in client.get(BASE).json()["items"]] == ["Staff"]
+    (only,) = client.get(f"{BASE}{people}").json()["items"]
+    assert (only["id"], only["faces"]) == (person["id"], 2)
+    with own_studio.database.read() as connection:
+        kept = connection.execute(sa.select(IDEMPOTENCY.c.body)).scalars().all()
+    assert len(kept) == 3
+    assert not any(word in body for body in kept for word in (b"Staff", b"Barack", b"badge", b"obama"))
+
+    client.delete(f"{BASE}{people}/{person['id']}")
+    gone = client.post(
+        f"{BASE}{people}", files=face, data={"name": "Barack Obama", "details": '{"badge": 44}'},
+        headers={"Idempotency-Key": "person"},
+    )  # fmt: skip
+    assert problem(gone, 404, "person_not_found")
+    refused = client.post(
+        f"{BASE}{people}", files=[("files", wall())], data={"name": "Wall"}, headers={"Idempotency-Key": "wall"}
+    )
+    assert problem(refused, 422, "no_face_detected")
+    other = client.post(f"{BASE}{people}", files=face, data={"name": "B"}, headers={"Idempotency-Key": "wall"})
+    assert other.status_code == 201, "what is refused leaves no trace"
 
 
 def test_a_man_is_found_among_ten_thousand_and_again_after_a_restart(

@@ -11,9 +11,9 @@ import pytest
 import sqlalchemy as sa
 from standardwebhooks import Webhook as Verifier
 
-from facecraft.db.tables import BLOBS, IDEMPOTENCY
+from facecraft.db.tables import BLOBS, IDEMPOTENCY, METADATA
 from facecraft.studio import Studio
-from services.jobs import picture
+from services.jobs import picture, settled
 from services.receivers import run_receiver
 
 JOBS = "/api/v1/jobs"
@@ -170,3 +170,55 @@ def test_a_portrait_of_the_first_facecraft_is_made_once(
         assert not two["png_base64"]
         assert client.get(two["png_url"]).status_code == 200
     assert count(client) == 2
+
+
+def test_a_webhook_is_made_once_and_its_secret_is_kept_encrypted_alone(open_door: Callable[..., Any]) -> None:
+    door = open_door(webhook_private_addresses=True)
+    client, hooks = door.client, "/api/v1/webhooks"
+
+    def ask(**body: str) -> httpx.Response:
+        headers = {"Idempotency-Key": "hook"}
+        reply: httpx.Response = client.post(hooks, json={"url": "http://127.0.0.1:9/", **body}, headers=headers)
+        return reply
+
+    first, second = ask(), ask()
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert "idempotent-replayed" not in first.headers
+    assert second.headers["idempotent-replayed"] == "true"
+    assert second.json() == first.json()
+    assert len(client.get(hooks).json()["items"]) == 1
+    assert ask(url="http://127.0.0.1:10/").json()["code"] == "idempotency_mismatch"
+    with door.app.state.services.studio.database.read() as connection:
+        rows = str([connection.execute(sa.select(table)).all() for table in METADATA.sorted_tables])
+    assert first.json()["id"] in rows
+    assert first.json()["secret"].removeprefix("whsec_") not in rows
+
+    assert client.delete(f"{hooks}/{first.json()['id']}").status_code == 204
+    third = ask()
+    assert (third.status_code, third.json()["code"]) == (404, "webhook_not_found")
+    assert third.headers["idempotent-replayed"] == "true"
+    assert client.get(hooks).json()["items"] == []
+
+
+def test_a_webhook_that_is_refused_leaves_no_trace(open_door: Callable[..., Any]) -> None:
+    client = open_door(webhook_private_addresses=True).client
+    headers = {"Idempotency-Key": "hook"}
+    bad = client.post("/api/v1/webhooks", json={"url": "ftp://127.0.0.1/"}, headers=headers)
+    assert bad.json()["code"] == "address_refused"
+    good = client.post("/api/v1/webhooks", json={"url": "http://127.0.0.1:9/"}, headers=headers)
+    assert good.status_code == 201
+
+
+def test_a_job_is_tried_again_once_for_a_key(client: httpx.Client, portrait_jpeg: bytes) -> None:
+    made = submit(client, "retried", portrait_jpeg, preset="cutout").json()
+    settled(client, made)
+    replies = []
+    for key in ("first", "first", "second"):
+        replies.append(client.post(made["links"]["retry"], headers={"Idempotency-Key": f"retry-{key}"}))
+        settled(client, made)
+    assert [reply.status_code for reply in replies] == [200] * 3
+    assert [reply.headers.get("idempotent-replayed") for reply in replies] == [None, "true", None]
+    assert replies[0].json()["state"] == "queued"
+    assert replies[1].json()["state"] == "failed", "the job as it stands"
+    events = client.get(f"{JOBS}/{made['id']}/events").text
+    assert events.count("event: queued") == 3, events

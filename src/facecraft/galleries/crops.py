@@ -38,7 +38,7 @@ class Crops:
         """Store crops and yield their keys, None where there is none.
 
         Inside the block the faces are written and :meth:`confirm` is called in the same transaction; when the block
-        raises, the crops are erased. Raises ConfigurationError without a store, StorageError.
+        raises, the crops are erased, unless that transaction was kept and only its answer was lost. Raises ConfigurationError without a store, StorageError.
         """
         keys = [None if crop is None else f"{PREFIX}/{gallery_id}/{new_id()}" for crop in crops]
         made = [key for key in keys if key is not None]
@@ -58,7 +58,7 @@ class Crops:
         finally:
             if not enrolled:
                 with suppress(StorageError):  # the keys stay written down: a sweep erases them
-                    self.erase(made)
+                    self.erase(self._unconfirmed(made))
 
     def confirm(self, connection: Connection, keys: Sequence[str | None]) -> None:
         """Cross out the keys of crops whose faces are enrolled in this transaction. Raises StorageError."""
@@ -97,6 +97,11 @@ class Crops:
             keys = list(connection.execute(due).scalars())
         self.erase(keys)
         return len(keys)
+
+    def _unconfirmed(self, keys: Sequence[str]) -> list[str]:
+        with self._database.read() as connection:
+            queries = (sa.select(ERASURES.c.key).where(ERASURES.c.key.in_(part)) for part in chunks(keys))
+            return [key for query in queries for key in connection.execute(query).scalars()]
 
     def _store(self) -> BlobStore:
         if self._blobs is None:

@@ -10,7 +10,7 @@ The vectors are rows, the search runs over one matrix per gallery in memory (cos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -23,6 +23,7 @@ from facecraft.db.listing import Listing, check_limit, cut, decode_cursor
 from facecraft.db.tables import FACES, GALLERIES, PEOPLE
 from facecraft.errors import InvalidOptionError
 from facecraft.galleries import deletion, rows, rules
+from facecraft.galleries.adding import Also, of_the_first, unsaid
 from facecraft.galleries.crops import Crops
 from facecraft.galleries.matrices import Matrices
 from facecraft.galleries.records import Details, EnrolledFace, Gallery, Match, NewFace, NewPerson, Person
@@ -54,18 +55,28 @@ class Galleries:
 
     # --- galleries
 
-    def create(self, name: str, model_id: str, *, owner: str | None = None, dimension: int | None = None) -> Gallery:
+    def create(
+        self,
+        name: str,
+        model_id: str,
+        *,
+        owner: str | None = None,
+        dimension: int | None = None,
+        added: Callable[[Gallery], Also] = unsaid,
+    ) -> Gallery:
         """Make an empty gallery for the embeddings of one model.
 
-        ``dimension`` is how long they are; without it the first face decides. Names need not differ.
-        Raises InvalidOptionError.
+        ``dimension`` is how long they are; without it the first face decides. Names need not differ. What ``added``
+        returns is written with the gallery or not at all. Raises InvalidOptionError.
         """
         if dimension is not None and not 1 <= dimension <= rules.MAX_DIMENSION:
             raise InvalidOptionError(f"The dimension must lie between 1 and {rules.MAX_DIMENSION}.")
         name, model_id = rules.check_name(name), rules.check_model_id(model_id)
         with self._database.write() as connection:
             gallery_id = rows.insert_gallery(connection, name, model_id, dimension, owner)
-            return rows.select_gallery(connection, gallery_id, owner)
+            made = rows.select_gallery(connection, gallery_id, owner)
+            added(made)(connection)
+            return made
 
     def browse(self, *, owner: str | None = None, cursor: str | None = None, limit: int = 50) -> Listing[Gallery]:
         """List the owner's galleries, the oldest first; ``limit`` 1..200. Raises InvalidOptionError."""
@@ -108,16 +119,24 @@ class Galleries:
         model_id: str,
         details: Details | None = None,
         owner: str | None = None,
+        added: Callable[[Person], Also] = unsaid,
     ) -> Person:
         """Enroll one person with any number of faces, whose vectors are from ``model_id``.
 
-        Raises EmbeddingMismatchError, InvalidOptionError, ConfigurationError (crops without a store).
+        What ``added`` returns is written with the person or not at all. Raises EmbeddingMismatchError, InvalidOptionError, ConfigurationError (crops without a store).
         """
         person = NewPerson(name, tuple(faces), details or {})
-        return self.enroll_many(gallery_id, [person], model_id=model_id, owner=owner)[0]
+        told = of_the_first(added)
+        return self.enroll_many(gallery_id, [person], model_id=model_id, owner=owner, added=told)[0]
 
     def enroll_many(
-        self, gallery_id: str, people: Sequence[NewPerson], *, model_id: str, owner: str | None = None
+        self,
+        gallery_id: str,
+        people: Sequence[NewPerson],
+        *,
+        model_id: str,
+        owner: str | None = None,
+        added: Callable[[tuple[Person, ...]], Also] = unsaid,
     ) -> tuple[Person, ...]:
         """Enroll several people in one transaction, all or none; at most 10,000 people and 10,000 faces.
 
@@ -141,9 +160,13 @@ class Galleries:
             rows.pin(connection, gallery, model_id, vectors.shape[1])
             enrolled = rows.insert_people(connection, gallery.id, owner, checked)
             numbers = [number for (number, _), one in zip(enrolled, checked, strict=True) for _ in one.faces]
-            rows.insert_faces(connection, gallery.id, owner, list(zip(numbers, vectors, keys, sources, strict=True)))
+            rows.insert_faces(
+                connection, gallery.id, owner, list(zip(numbers, vectors, keys, sources, strict=True)), rows.now()
+            )
             self._crops.confirm(connection, keys)
-            return tuple(person for _, person in enrolled)
+            made = tuple(person for _, person in enrolled)
+            added(made)(connection)
+            return made
 
     def people(
         self, gallery_id: str, *, owner: str | None = None, cursor: str | None = None, limit: int = 50
@@ -211,8 +234,10 @@ class Galleries:
         *,
         model_id: str,
         owner: str | None = None,
+        added: Callable[[tuple[EnrolledFace, ...]], Also] = unsaid,
     ) -> tuple[EnrolledFace, ...]:
-        """Add faces to a person. Raises PersonNotFoundError, and like :meth:`enroll`."""
+        """Add faces to a person; what ``added`` returns is written with them. Raises PersonNotFoundError, and like
+        :meth:`enroll`."""
         sources, vectors = [rules.check_source(face.source) for face in faces], rules.check_faces(faces)
         gallery_id = self._expect(gallery_id, owner, model_id, vectors)
         with (
@@ -222,16 +247,17 @@ class Galleries:
             gallery = rows.change_faces(connection, gallery_id, owner)
             rows.pin(connection, gallery, model_id, vectors.shape[1])
             person = rows.require_person(connection, gallery.id, owner, person_id)
-            numbers = [person.number] * len(faces)
+            numbers, moment = [person.number] * len(faces), rows.now()
             ids = rows.insert_faces(
-                connection, gallery.id, owner, list(zip(numbers, vectors, keys, sources, strict=True))
+                connection, gallery.id, owner, list(zip(numbers, vectors, keys, sources, strict=True)), moment
             )
             self._crops.confirm(connection, keys)
-            moment = rows.now()
-            return tuple(
+            made = tuple(
                 EnrolledFace(one, person.id, source, key is not None, moment)
                 for one, source, key in zip(ids, sources, keys, strict=True)
             )
+            added(made)(connection)
+            return made
 
     def faces(
         self, gallery_id: str, person_id: str, *, owner: str | None = None, cursor: str | None = None, limit: int = 50
@@ -247,6 +273,17 @@ class Galleries:
             person = rows.require_person(connection, gallery.id, owner, person_id)
             found = rows.select_faces(connection, person.number, owner, after, limit + 1)
         return cut(found, limit, partial(rows.to_face, person_id=person.id), lambda row: str(row.id))
+
+    def some_faces(
+        self, gallery_id: str, person_id: str, face_ids: Sequence[str], *, owner: str | None = None
+    ) -> tuple[EnrolledFace, ...]:
+        """Return some faces of a person, in the order of ``face_ids``. Raises PersonNotFoundError,
+        EnrolledFaceNotFoundError."""
+        with self._database.read() as connection:
+            gallery = rows.require_gallery(connection, gallery_id, owner)
+            person = rows.require_person(connection, gallery.id, owner, person_id)
+            found = [rows.require_face(connection, person.number, owner, face_id) for face_id in face_ids]
+        return tuple(rows.to_face(row, person.id) for row in found)
 
     def crop(self, gallery_id: str, person_id: str, face_id: str, *, owner: str | None = None) -> bytes:
         """Return the crop of a face as it was enrolled. Raises PersonNotFoundError, EnrolledFaceNotFoundError."""

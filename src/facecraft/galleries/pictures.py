@@ -16,6 +16,7 @@ from facecraft.errors import InputError, InvalidOptionError
 from facecraft.faces.alignment import FFHQ_512, align
 from facecraft.faces.face import Face
 from facecraft.galleries import rules
+from facecraft.galleries.adding import Also, unsaid
 from facecraft.galleries.choices import EnrollOptions, MatchOptions, SearchOptions
 from facecraft.galleries.galleries import Galleries
 from facecraft.galleries.records import Details, EnrolledFace, Gallery, Match, NewFace, Person
@@ -57,10 +58,17 @@ class PictureGalleries(Galleries, Generic[PictureT]):
         self._hub = hub
         self._read = read
 
-    def create_for(self, name: str, model: str = "auto", *, owner: str | None = None) -> Gallery:
+    def create_for(
+        self,
+        name: str,
+        model: str = "auto",
+        *,
+        owner: str | None = None,
+        added: Callable[[Gallery], Also] = unsaid,
+    ) -> Gallery:
         """Make an empty gallery for an installed model: a catalogue id, or ``auto`` for the best one."""
         name = rules.check_name(name)
-        return self.create(name, self._hub.embedder(model).model_id, owner=owner)
+        return self.create(name, self._hub.embedder(model).model_id, owner=owner, added=added)
 
     def enroll_pictures(
         self,
@@ -73,6 +81,7 @@ class PictureGalleries(Galleries, Generic[PictureT]):
         details: Details | None = None,
         owner: str | None = None,
         cancel: CancelToken | None = None,
+        added: Callable[[Person], Also] = unsaid,
     ) -> Person:
         """Enroll one person with the face that ``options`` choose in each picture; all pictures or none.
 
@@ -82,7 +91,9 @@ class PictureGalleries(Galleries, Generic[PictureT]):
         gallery = self.get(gallery_id, owner=owner)
         name, details = rules.check_name(name), rules.check_details(details or {})
         faces = list(self._faces(gallery, pictures, options or EnrollOptions(), names, cancel or CancelToken()))
-        return self.enroll(gallery.id, name, faces, model_id=gallery.model_id, details=details, owner=owner)
+        return self.enroll(
+            gallery.id, name, faces, model_id=gallery.model_id, details=details, owner=owner, added=added
+        )
 
     def add_pictures(
         self,
@@ -94,12 +105,13 @@ class PictureGalleries(Galleries, Generic[PictureT]):
         names: Sequence[str | None] = (),
         owner: str | None = None,
         cancel: CancelToken | None = None,
+        added: Callable[[tuple[EnrolledFace, ...]], Also] = unsaid,
     ) -> tuple[EnrolledFace, ...]:
         """Add a face of each picture to a person, all or none. Raises PersonNotFoundError, and like enrolling."""
         gallery = self.get(gallery_id, owner=owner)
         person = self.person(gallery.id, person_id, owner=owner)
         faces = list(self._faces(gallery, pictures, options or EnrollOptions(), names, cancel or CancelToken()))
-        return self.add_faces(gallery.id, person.id, faces, model_id=gallery.model_id, owner=owner)
+        return self.add_faces(gallery.id, person.id, faces, model_id=gallery.model_id, owner=owner, added=added)
 
     def search_picture(
         self,

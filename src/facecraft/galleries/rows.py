@@ -260,9 +260,9 @@ def insert_faces(
     gallery_id: str,
     owner: str | None,
     faces: Sequence[tuple[int, Vector, str | None, str | None]],
+    moment: datetime,
 ) -> list[str]:
-    """Add faces (person number, vector, crop key, source) and return their ids, in their order."""
-    moment = now()
+    """Add faces (person number, vector, crop key, source) at ``moment`` and return their ids, in their order."""
     rows = [
         {"id": new_id(), "gallery_id": gallery_id, "person_number": person, "owner": owner,
          "vector": to_bytes(vector), "crop_key": key, "source": source, "created_at": moment}
@@ -284,8 +284,9 @@ def select_faces(
 
 
 def require_face(connection: Connection, person_number: int, owner: str | None, face_id: str) -> Row[Any]:
-    """Read the number and the crop's key of a face. Raises EnrolledFaceNotFoundError."""
-    query: sa.Select[Any] = sa.select(FACES.c.number, FACES.c.crop_key).where(
+    """Read a face without its vector. Raises EnrolledFaceNotFoundError."""
+    columns = sa.select(FACES.c.number, FACES.c.id, FACES.c.source, FACES.c.crop_key, FACES.c.created_at)
+    query: sa.Select[Any] = columns.where(
         FACES.c.person_number == person_number,
         belongs(FACES, owner),
         FACES.c.id == known(face_id, EnrolledFaceNotFoundError),

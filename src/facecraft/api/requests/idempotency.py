@@ -6,7 +6,11 @@ A route needs one parameter and one line::
         return await idempotent(lambda: make_it(form))
 
 What is made, and that it was made, should be written down together: `keeping` gives what the transaction writes for
-that. Then neither a crash nor a database that fails a moment later makes a client do it twice. Whatever is checked before that line (the form, who calls, how often) refuses without leaving a trace.
+that. Then neither a crash nor a database that fails a moment later makes a client do it twice. Whatever is checked before
+that line (the form, who calls, how often) refuses without leaving a trace.
+
+What is answered may be nobody's business a day later: names of people, which were deleted since, or a secret. Then only
+ids are kept (`noting`), and who comes again is shown what there is by then (`noted`).
 """
 
 from __future__ import annotations
@@ -68,6 +72,23 @@ class Idempotent:
         It must hold no pictures: what is kept here outlives the job that made them.
         """
         return nothing if self._started is None else joined(self._started, *self._kept(reply))
+
+    def noting(self, *ids: str) -> Also:
+        """As :meth:`keeping`, but of what is made only the ids are kept, for :meth:`noted`."""
+        return self.keeping(Response(json.dumps(ids), media_type="application/json"))
+
+    async def noted(self, do: Callable[[], Awaitable[Response]], show: Callable[[list[str]], Response]) -> Response:
+        """As calling it, with ``do`` that uses :meth:`noting`: what it made is shown as it is when a request comes again.
+
+        ``show`` blocks; it may raise that what was made is there no more.
+        """
+
+        async def again(replay: Replay) -> Response:
+            if replay.status >= 400:  # a failure of the server, which made nothing
+                return await alike(replay)
+            return await anyio.to_thread.run_sync(show, json.loads(replay.body))
+
+        return await self(do, again)
 
     async def __call__(
         self, do: Callable[[], Awaitable[Response]], again: Callable[[Replay], Awaitable[Response]] = alike
@@ -152,7 +173,7 @@ def _digest(upload: UploadFile) -> str:
     return found.hexdigest()
 
 
-def idempotent_of(
+async def idempotent_of(
     request: Request,
     services: ServicesOf,
     owner: OwnerOf,

@@ -35,7 +35,9 @@ async def sign_in(request: Request, body: Login, gate: GateOf, accounts: Account
 
 @router.post("/refresh", summary="Get new tokens")
 async def refresh(request: Request, body: Refresh, gate: GateOf, accounts: AccountsOf) -> Tokens:
-    """Replace both tokens. A refresh token is good for one use: when it comes again, the whole session ends."""
+    """Replace both tokens. A refresh token is good for one use: when it comes again, the whole session ends.
+
+    Only within the seconds of FACECRAFT_REFRESH_GRACE_SECONDS it is answered again, with tokens of the same session."""
     await gate.attempt(request.scope)
     token = body.refresh_token.get_secret_value()
     return Tokens.of(await anyio.to_thread.run_sync(accounts.sessions.refresh, token))

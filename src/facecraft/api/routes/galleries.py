@@ -12,10 +12,12 @@ from starlette.responses import Response
 
 from facecraft.api.callers.owners import OwnerOf
 from facecraft.api.dependencies import ServicesOf
+from facecraft.api.requests.idempotency import IdempotentOf
 from facecraft.api.requests.paging import Cursor, Limit
 from facecraft.api.routes import gallery_faces
 from facecraft.errors import ModelNotInstalledError
 from facecraft.galleries.choices import NewGallery
+from facecraft.galleries.records import Gallery
 from facecraft.galleries.reports import (
     EnrolledFaceRecord,
     EnrolledFacesPage,
@@ -51,6 +53,7 @@ class PersonChange(Options):
 def router() -> APIRouter:
     """Return the endpoints of galleries."""
     routes = APIRouter(prefix=PREFIX, tags=["galleries"])
+    _add_creation(routes)
     _add_galleries(routes)
     _add_people(routes)
     _add_faces(routes)
@@ -63,23 +66,37 @@ async def _kept(work: Callable[[], T]) -> T:
     return await anyio.to_thread.run_sync(work)
 
 
-def _add_galleries(routes: APIRouter) -> None:
-    @routes.post("", status_code=201, summary="Make an empty gallery")
-    async def create_gallery(body: NewGallery, services: ServicesOf, owner: OwnerOf) -> GalleryRecord:
+def _add_creation(routes: APIRouter) -> None:
+    @routes.post("", status_code=201, summary="Make an empty gallery", response_model=GalleryRecord)
+    async def create_gallery(
+        body: NewGallery, services: ServicesOf, owner: OwnerOf, idempotent: IdempotentOf
+    ) -> Response:
         """Make a gallery for the vectors of one installed model. Names need not differ.
 
         Without such a model the answer is 503 with the command that installs it.
         """
 
-        def work() -> GalleryRecord:
-            return GalleryRecord.of(services.studio.galleries.create_for(body.name, body.model, owner=owner))
+        def work() -> Response:
+            return reply(
+                services.studio.galleries.create_for(
+                    body.name, body.model, owner=owner, added=lambda made: idempotent.noting(made.id)
+                )
+            )
 
-        try:
-            with services.bench.admit() as ticket:
-                return await services.bench.run(work, ticket)
-        except ModelNotInstalledError as error:
-            raise services.installs.instead(error) from error
+        def reply(gallery: Gallery) -> Response:
+            return Response(GalleryRecord.of(gallery).model_dump_json(), 201, media_type="application/json")
 
+        async def make() -> Response:
+            try:
+                with services.bench.admit() as ticket:
+                    return await services.bench.run(work, ticket)
+            except ModelNotInstalledError as error:
+                raise services.installs.instead(error) from error
+
+        return await idempotent.noted(make, lambda ids: reply(services.studio.galleries.get(ids[0], owner=owner)))
+
+
+def _add_galleries(routes: APIRouter) -> None:
     @routes.get("", summary="List the galleries")
     async def list_galleries(
         services: ServicesOf, owner: OwnerOf, cursor: Cursor = None, limit: Limit = 50

@@ -21,7 +21,7 @@ from facecraft.api.requests.json_bodies import JsonRoute
 from facecraft.api.requests.uploads import BatchRoute, UploadRoute, read_upload
 from facecraft.errors import DeadlineError, InvalidOptionError
 from facecraft.galleries.choices import EnrollOptions, SearchOptions, VectorSearch
-from facecraft.galleries.records import Details
+from facecraft.galleries.records import Details, EnrolledFace, Person
 from facecraft.galleries.reports import EnrolledFaceRecord, EnrolledFacesPage, PersonRecord, SearchReport
 
 
@@ -52,9 +52,8 @@ def _enrolling() -> APIRouter:
         enrolled."""
         details, options = _details(form.details), form.pick(EnrollOptions)
 
-        def work() -> bytes:
-            galleries = making.services.studio.galleries
-            person = galleries.enroll_pictures(
+        def work() -> Response:
+            person = making.services.studio.galleries.enroll_pictures(
                 gallery_id,
                 form.name,
                 _read(form.files),
@@ -63,11 +62,18 @@ def _enrolling() -> APIRouter:
                 details=details,
                 owner=owner,
                 cancel=making.ticket.cancel,
+                added=lambda made: making.idempotent.noting(made.id),
             )
-            model = galleries.get(gallery_id, owner=owner).model_id
-            return PersonRecord.of(person, model).model_dump_json().encode()
+            return reply(person)
 
-        return _json(await making.run(partial(making.counted, work)), 201)
+        def reply(person: Person) -> Response:
+            model = making.services.studio.galleries.get(gallery_id, owner=owner).model_id
+            return _json(PersonRecord.of(person, model).model_dump_json().encode(), 201)
+
+        return await making.idempotent.noted(
+            lambda: making.run(partial(making.counted, work)),
+            lambda ids: reply(making.services.studio.galleries.person(gallery_id, ids[0], owner=owner)),
+        )
 
     @routes.post(
         "/{gallery_id}/people/{person_id}/faces",
@@ -80,9 +86,8 @@ def _enrolling() -> APIRouter:
         """Add the chosen face of every file, all of them or none; the answer lists the new faces."""
         options = form.pick(EnrollOptions)
 
-        def work() -> bytes:
-            galleries = making.services.studio.galleries
-            faces = galleries.add_pictures(
+        def work() -> Response:
+            faces = making.services.studio.galleries.add_pictures(
                 gallery_id,
                 person_id,
                 _read(form.files),
@@ -90,12 +95,19 @@ def _enrolling() -> APIRouter:
                 names=[file.filename for file in form.files],
                 owner=owner,
                 cancel=making.ticket.cancel,
+                added=lambda made: making.idempotent.noting(*(face.id for face in made)),
             )
-            model = galleries.get(gallery_id, owner=owner).model_id
-            items = tuple(EnrolledFaceRecord.of(face, model) for face in faces)
-            return EnrolledFacesPage(model=model, items=items, cursor=None).model_dump_json().encode()
+            return reply(faces)
 
-        return _json(await making.run(partial(making.counted, work)), 201)
+        def reply(faces: Sequence[EnrolledFace]) -> Response:
+            model = making.services.studio.galleries.get(gallery_id, owner=owner).model_id
+            items = tuple(EnrolledFaceRecord.of(face, model) for face in faces)
+            return _json(EnrolledFacesPage(model=model, items=items, cursor=None).model_dump_json().encode(), 201)
+
+        return await making.idempotent.noted(
+            lambda: making.run(partial(making.counted, work)),
+            lambda ids: reply(making.services.studio.galleries.some_faces(gallery_id, person_id, ids, owner=owner)),
+        )
 
     return routes
 

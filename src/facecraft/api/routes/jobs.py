@@ -174,11 +174,16 @@ def _add_changing(routes: APIRouter) -> None:
         """Queue it again; pictures that succeeded are not made twice. 409 for a job in another state."""
 
         def work() -> Response:
-            job = services.studio.jobs.repository.retry(owner, job_id)
+            job = services.studio.jobs.repository.retry(owner, job_id, also=idempotent.noting(job_id))
             services.engine.wake(job)
+            return reply(job)
+
+        def reply(job: Job) -> Response:
             return Response(_described(request, services, job).model_dump_json(), media_type="application/json")
 
-        return await idempotent(lambda: _in_thread(work))
+        return await idempotent.noted(
+            lambda: _in_thread(work), lambda ids: reply(services.studio.jobs.repository.get(owner, ids[0]))
+        )
 
     @routes.delete("/{job_id}", name="delete-job", summary="Delete a job with its files")
     async def delete(job_id: str, services: ServicesOf, owner: OwnerOf) -> Deleted:

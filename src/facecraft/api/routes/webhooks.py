@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from facecraft.api.callers.owners import OwnerOf
 from facecraft.api.dependencies import Services, ServicesOf
+from facecraft.api.requests.idempotency import IdempotentOf
 from facecraft.api.requests.paging import Cursor, Limit
 from facecraft.errors import WebhooksOffError
 from facecraft.jobs.webhooks.records import (
@@ -31,7 +32,7 @@ NAMES_AT_ONCE = 4
 """How many names of callers are resolved at once: whoever names a slow one holds up nothing but others like it."""
 
 
-def require_webhooks(services: ServicesOf) -> None:
+async def require_webhooks(services: ServicesOf) -> None:
     """Raise WebhooksOffError where the operator allows none."""
     if not services.settings.webhooks_enabled:
         raise WebhooksOffError
@@ -51,19 +52,32 @@ async def _kept(
 ) -> T:
     """Do ``work`` in a thread of its own."""
 
-    def do() -> T:
-        private = services.settings.webhook_private_addresses
-        return work(Webhooks(services.studio.database, services.seal, private=private))
+    return await anyio.to_thread.run_sync(lambda: work(_webhooks(services)), limiter=limiter)
 
-    return await anyio.to_thread.run_sync(do, limiter=limiter)
+
+def _webhooks(services: Services) -> Webhooks:
+    private = services.settings.webhook_private_addresses
+    return Webhooks(services.studio.database, services.seal, private=private)
 
 
 def _add_changes(routes: APIRouter, names: anyio.CapacityLimiter) -> None:
-    @routes.post("", status_code=201, summary="Add a webhook")
-    async def create_webhook(body: NewWebhook, services: ServicesOf, owner: OwnerOf) -> SecretWebhook:
+    @routes.post("", status_code=201, summary="Add a webhook", response_model=SecretWebhook)
+    async def create_webhook(
+        body: NewWebhook, services: ServicesOf, owner: OwnerOf, idempotent: IdempotentOf
+    ) -> Response:
         """Have an https address told when your jobs end. The secret that checks the signatures is shown now, and
-        never again. There may be at most 20."""
-        return await _kept(services, lambda webhooks: webhooks.create(body, owner=owner), limiter=names)
+        never again, but to the same request with the same Idempotency-Key. There may be at most 20."""
+
+        def make(webhooks: Webhooks) -> Response:
+            return reply(webhooks.create(body, owner=owner, added=lambda made: idempotent.noting(made.id)))
+
+        def reply(webhook: SecretWebhook) -> Response:
+            return Response(webhook.model_dump_json(), 201, media_type="application/json")
+
+        return await idempotent.noted(
+            lambda: _kept(services, make, limiter=names),
+            lambda ids: reply(_webhooks(services).reveal(ids[0], owner=owner)),
+        )
 
     @routes.patch("/{webhook_id}", summary="Change a webhook")
     async def change_webhook(webhook_id: str, body: WebhookChange, services: ServicesOf, owner: OwnerOf) -> Webhook:

@@ -12,6 +12,7 @@ from facecraft.db.ids import new_id
 from facecraft.db.listing import Listing, check_limit, cut, decode_cursor
 from facecraft.db.tables import DELIVERIES, WEBHOOKS
 from facecraft.errors import AddressRefusedError, TooManyWebhooksError, WebhookDisabledError
+from facecraft.jobs.repository import Also, nothing
 from facecraft.jobs.webhooks import rows
 from facecraft.jobs.webhooks.addresses import Resolver, check_url, refuse_private, resolve
 from facecraft.jobs.webhooks.outbox import payload
@@ -33,6 +34,11 @@ OLD_SECRET = timedelta(hours=24)
 """How long the secret from before a rotation signs, too."""
 KEPT = timedelta(days=30)
 """How long deliveries are kept."""
+
+
+def unsaid(webhook: Webhook, /) -> Also:  # noqa: ARG001 - the null form
+    """Write nothing more about a webhook."""
+    return nothing
 
 
 def utc_now() -> datetime:
@@ -63,8 +69,10 @@ class Webhooks:
         self._clock = clock
         self._ask = ask
 
-    def create(self, new: NewWebhook, *, owner: str | None) -> SecretWebhook:
-        """Add a webhook. Its name is resolved, which may take a while.
+    def create(
+        self, new: NewWebhook, *, owner: str | None, added: Callable[[SecretWebhook], Also] = unsaid
+    ) -> SecretWebhook:
+        """Add a webhook; what ``added`` returns is written with it. Its name is resolved, which may take a while.
 
         Raises AddressRefusedError, TooManyWebhooksError.
         """
@@ -83,7 +91,9 @@ class Webhooks:
                     secret=sealed, created_at=now, updated_at=now,
                 )
             )  # fmt: skip
-            return self._with_secret(rows.require_webhook(connection, webhook_id, owner), secret)
+            made = self._with_secret(rows.require_webhook(connection, webhook_id, owner), secret)
+            added(made)(connection)
+            return made
 
     def browse(self, *, owner: str | None, cursor: str | None = None, limit: int = 50) -> Listing[Webhook]:
         """List the owner's webhooks, the oldest first. Raises InvalidOptionError."""
@@ -99,6 +109,12 @@ class Webhooks:
         """Return one webhook."""
         with self._database.read() as connection:
             return rows.webhook_of(rows.require_webhook(connection, webhook_id, owner))
+
+    def reveal(self, webhook_id: str, *, owner: str | None) -> SecretWebhook:
+        """Return one webhook with its secret, for whoever was never told it. Raises SecretUnreadableError."""
+        with self._database.read() as connection:
+            row = rows.require_webhook(connection, webhook_id, owner)
+        return self._with_secret(row, self._seal.open(row.id, row.secret))
 
     def change(self, webhook_id: str, change: WebhookChange, *, owner: str | None) -> Webhook:
         """Change what is given. Disabling gives up what waits; enabling begins with what happens then.
