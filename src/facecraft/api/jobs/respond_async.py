@@ -145,8 +145,11 @@ def _every(kind: type[FacecraftError]) -> Iterator[type[FacecraftError]]:
 def _shown(
     jobs: Jobs, owner: str | None, job_id: str, ending: Ending, show: Callable[[Finished], Response]
 ) -> Response | None:
-    """Return what ``show`` makes of a job that has ended; None when it was put into the queue again since."""
-    job = ending.job or jobs.repository.get(owner, job_id)
+    """Return what ``show`` makes of a job that has ended; None when it was deleted or put into the queue again since."""
+    try:
+        job = ending.job or jobs.repository.get(owner, job_id)
+    except JobNotFoundError:
+        return None
     if not job.ended:
         return None
     if job.state is not JobState.SUCCEEDED:
