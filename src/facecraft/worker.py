@@ -6,12 +6,14 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from facecraft.accounts.overseers import Overseers
 from facecraft.errors import ConfigurationError
 from facecraft.imaging.threads import share_cores
 from facecraft.jobs.celery_worker import CeleryWorker
 from facecraft.jobs.tasks import QUEUES
 from facecraft.settings import Settings
 from facecraft.studio import Studio
+from facecraft.studio.accounts import accounts_for
 from facecraft.studio.performing import StudioPerformer
 
 log = logging.getLogger("facecraft.worker")
@@ -64,9 +66,14 @@ def _metrics(settings: Settings, studio: Studio) -> Iterator[None]:
 
     metrics = Metrics()
     metrics.add(studio_source(studio.tally, studio.pool.states, gpu=studio.device.device.kind == "cuda"))
-    key = None if settings.api_key is None else settings.api_key.get_secret_value()
-    with serve_metrics(metrics, settings.worker_metrics_host, settings.worker_metrics_port, key=key):
-        yield
+    accounts = accounts_for(settings, studio)
+    readers = Overseers(None if settings.api_key is None else settings.api_key.get_secret_value(), accounts)
+    allows = readers if readers.needed(settings.auth) else None
+    try:
+        with serve_metrics(metrics, settings.worker_metrics_host, settings.worker_metrics_port, allows=allows):
+            yield
+    finally:
+        accounts.close()
 
 
 def _adopt_log(settings: Settings) -> None:

@@ -11,11 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from facecraft.accounts.records import Role, Scope
 from facecraft.jobs.job import PICTURE, Input, Item, NewJob
 from facecraft.jobs.tasks import PipelineTask
 from facecraft.pipelines.presets import CutoutPresetOptions
 from facecraft.settings import Settings
 from facecraft.studio import Studio
+from facecraft.studio.accounts import accounts_for
 from services.ports import free_port
 from services.redis_server import run_redis
 
@@ -58,6 +60,21 @@ def test_a_worker_tells_its_stages_and_jobs(studio: Studio, portrait_jpeg: bytes
         )
         with Studio.open(settings) as sender:
             jobs = sender.jobs
+            accounts = accounts_for(settings, sender)
+            opened = accounts.open()
+            admin = opened.users.create("ann@example.org", "correct horse", role=Role.ADMIN)
+            user = opened.users.create("bob@example.org", "correct horse")
+            keys = {
+                200: [
+                    opened.keys.create("ops", [Scope.READ])[1],
+                    opened.keys.create("a", [Scope.READ], user_id=admin.id)[1],
+                ],
+                401: [
+                    opened.keys.create("b", [Scope.READ], user_id=user.id)[1],
+                    opened.keys.create("w", [Scope.WRITE])[1],
+                ],
+            }
+            accounts.close()
             blob = jobs.blobs.receive(None, portrait_jpeg, name="a.jpg", media_type="image/jpeg", expires_at=None)
             task = PipelineTask(name="cutout", pipeline=CutoutPresetOptions().pipeline())
             job = jobs.repository.add(
@@ -72,12 +89,22 @@ def test_a_worker_tells_its_stages_and_jobs(studio: Studio, portrait_jpeg: bytes
                 ended = 'facecraft_jobs_ended_total{name="cutout",state="succeeded"} 1.0'
                 text = _numbers(port, worker, wanted=ended, log=log)
                 refused = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).status_code
+                found = {
+                    status: [
+                        httpx.get(
+                            f"http://127.0.0.1:{port}/metrics", headers={"X-API-Key": key}, timeout=10
+                        ).status_code
+                        for key in each
+                    ]
+                    for status, each in keys.items()
+                }
             finally:
                 worker.terminate()
                 worker.wait(60)
     assert 'facecraft_stage_seconds_count{stage="cutout"} 1.0' in text
     assert "facecraft_model_loads_total{" in text
     assert refused == 401
+    assert found == {200: [200, 200], 401: [401, 401]}
     lines = [line for line in log.read_text().splitlines() if job.id in line]
     assert lines
     assert f'"job_id": "{job.id}"' in lines[-1]

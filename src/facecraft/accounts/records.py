@@ -190,6 +190,11 @@ class Caller:
     session_id: str | None = None
 
     @property
+    def sees_everything(self) -> bool:
+        """Whether it may see what all callers together do: operators, admins, and anonymous callers where they may in."""
+        return self.owner is None or self.role is Role.ADMIN
+
+    @property
     def is_anonymous(self) -> bool:
         """Whether the caller did not say who it is."""
         return self.user_id is None and self.key_id is None

@@ -34,7 +34,8 @@ class JobConfig(BaseModel):
     worker_metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Port on which a ``facecraft worker`` answers ``/metrics``; 0: on none. Servers answer it on their own port."""
     worker_metrics_host: str = "127.0.0.1"
-    """Address for that port. Others reach it only where ``FACECRAFT_API_KEY`` is set, which they then must send."""
+    """Address for that port. Others reach it only where callers have to say who they are: they send the operator's key, or
+    an API key of an admin."""
     delete_on_download: bool = False
     """Delete a result as soon as it was downloaded completely."""
     webhooks_enabled: bool = True

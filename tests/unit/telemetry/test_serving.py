@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from facecraft.errors import ConfigurationError
+from facecraft.errors import ConfigurationError, StorageError
 from facecraft.telemetry.metrics import Metrics
 from facecraft.telemetry.serving import is_loopback, serve_metrics
 
@@ -13,7 +13,7 @@ KEY = "0123456789abcdef-worker"
 
 
 def test_the_numbers_are_there_until_the_block_ends() -> None:
-    with serve_metrics(Metrics(), "127.0.0.1", 0, key=None) as port:
+    with serve_metrics(Metrics(), "127.0.0.1", 0, allows=None) as port:
         address = f"http://127.0.0.1:{port}"
         reply = httpx.get(f"{address}/metrics?x=1")
         assert (reply.status_code, "facecraft_http_requests_open" in reply.text) == (200, True)
@@ -24,7 +24,7 @@ def test_the_numbers_are_there_until_the_block_ends() -> None:
 
 
 def test_the_key_is_asked_for() -> None:
-    with serve_metrics(Metrics(), "127.0.0.1", 0, key=KEY) as port:
+    with serve_metrics(Metrics(), "127.0.0.1", 0, allows=lambda sent: sent == KEY) as port:
         address = f"http://127.0.0.1:{port}/metrics"
         for headers in ({}, {"X-API-Key": "wrong"}, {"Authorization": f"Basic {KEY}"}):
             assert httpx.get(address, headers=headers).status_code == 401
@@ -32,13 +32,25 @@ def test_the_key_is_asked_for() -> None:
             assert httpx.get(address, headers=headers).status_code == 200
 
 
+def test_who_cannot_be_known_is_told_to_come_later() -> None:
+    def away(_: str) -> bool:
+        raise StorageError("The database could not be reached.", detail="secret-host")
+
+    with serve_metrics(Metrics(), "127.0.0.1", 0, allows=away) as port:
+        reply = httpx.get(f"http://127.0.0.1:{port}/metrics", headers={"X-API-Key": KEY})
+    assert (reply.status_code, reply.content) == (503, b"")
+
+
 def test_an_open_address_needs_a_key_and_a_taken_port_is_told() -> None:
-    with pytest.raises(ConfigurationError, match="open to whoever"), serve_metrics(Metrics(), "0.0.0.0", 0, key=None):  # noqa: S104
+    with (
+        pytest.raises(ConfigurationError, match="open to whoever"),
+        serve_metrics(Metrics(), "0.0.0.0", 0, allows=None),  # noqa: S104
+    ):
         pass
     with (
-        serve_metrics(Metrics(), "127.0.0.1", 0, key=None) as port,
+        serve_metrics(Metrics(), "127.0.0.1", 0, allows=None) as port,
         pytest.raises(ConfigurationError, match="cannot be served"),
-        serve_metrics(Metrics(), "127.0.0.1", port, key=None),
+        serve_metrics(Metrics(), "127.0.0.1", port, allows=None),
     ):
         pass
 

@@ -70,14 +70,9 @@ async def require_admin(caller: CallerOf) -> Caller:
 AdminOf = Annotated[Caller, Depends(require_admin)]
 
 
-def sees_everything(caller: Caller) -> bool:
-    """Whether a caller may see what all callers together do: operators, admins, and anonymous callers where they may in."""
-    return caller.owner is None or caller.role is Role.ADMIN
-
-
 async def require_overseer(caller: CallerOf) -> Caller:
     """Return a caller who may see what all callers together do. Raises ForbiddenError."""
-    if not sees_everything(caller):
+    if not caller.sees_everything:
         raise ForbiddenError("Only the operator may see this.", hint="Use the operator's key, or the key of an admin.")
     return caller
 

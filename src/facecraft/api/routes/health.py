@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from facecraft.api.callers.owners import CallerOf, sees_everything
+from facecraft.api.callers.owners import CallerOf
 from facecraft.api.dependencies import Services, ServicesOf
 from facecraft.api.problems import answer
 from facecraft.api.routes.models import ModelRecord, describe
@@ -171,7 +171,7 @@ async def ready(request: Request, services: ServicesOf) -> Ready | Response:
 @router.get("/status")
 async def status(request: Request, services: ServicesOf, caller: CallerOf) -> Status:
     """Tell device, models, queue, statistics, jobs and workers."""
-    return await anyio.to_thread.run_sync(_status, services, request.app.version, sees_everything(caller))
+    return await anyio.to_thread.run_sync(_status, services, request.app.version, caller.sees_everything)
 
 
 def _status(services: Services, version: str, everything: bool) -> Status:
