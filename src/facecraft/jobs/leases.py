@@ -18,7 +18,7 @@ from facecraft.db.ids import new_id
 from facecraft.db.tables import JOBS
 from facecraft.db.types import UtcDateTime
 from facecraft.errors import CancelledError, JobAbandonedError, LeaseLostError
-from facecraft.jobs import rows
+from facecraft.jobs import blob_rows, rows
 from facecraft.jobs.job import Failure, Item, JobState, Lease
 from facecraft.jobs.repository import Also, JobRepository, nothing
 
@@ -34,10 +34,10 @@ class Renewal:
 
 
 _DUE = (
-    sa.select(JOBS.c.id)
+    sa.select(JOBS.c.id, JOBS.c.due_at)
     .where(
         JOBS.c.state == JobState.QUEUED.value,
-        JOBS.c.queue.in_(sa.bindparam("the_queues", expanding=True)),
+        JOBS.c.queue == sa.bindparam("the_queue"),  # of several queues at once the database would sort all that waits
         JOBS.c.due_at <= sa.bindparam("the_moment"),
     )
     .order_by(JOBS.c.due_at, JOBS.c.id)
@@ -85,14 +85,18 @@ class Leases:
     def claim(self, queues: Sequence[str], worker_id: str) -> Lease | None:
         """Take the job that has waited longest in any of ``queues``; None when nothing is due."""
         now = self._clock()
-        asked = {"the_queues": tuple(queues), "the_moment": now}
         with self._database.read() as connection:
             # A look that takes no lock: most looks at a queue find it empty.
-            if connection.execute(_DUE, asked).first() is None:
-                return None
+            looks = ((queue, connection.execute(_DUE, {"the_queue": queue, "the_moment": now})) for queue in queues)
+            oldest = sorted((row.due_at, row.id, queue) for queue, found in looks if (row := found.first()) is not None)
+        if not oldest:
+            return None
         with self._database.write() as connection:
-            job_id = connection.execute(_DUE_AND_FREE, asked).scalar_one_or_none()
-            return None if job_id is None else self._take(connection, job_id, worker_id, now)
+            for *_, queue in oldest:
+                row = connection.execute(_DUE_AND_FREE, {"the_queue": queue, "the_moment": now}).one_or_none()
+                if row is not None:
+                    return self._take(connection, row.id, worker_id, now)
+        return None
 
     def _take(self, connection: Connection, job_id: str, worker_id: str, now: datetime) -> Lease | None:
         token = new_id()
@@ -235,22 +239,27 @@ class Leases:
         A broker may forget: what it was told is only a hint that there is work. Telling twice does no harm.
         """
         now = self._clock()
-        due = [
-            JOBS.c.state == JobState.QUEUED.value,
-            JOBS.c.due_at <= now,
-            sa.or_(JOBS.c.sent_at.is_(None), JOBS.c.sent_at < now - older),
-        ]
+        due = [JOBS.c.state == JobState.QUEUED.value, JOBS.c.due_at <= now]
         if queues is not None:
             due.append(JOBS.c.queue.in_(queues))
-        query = sa.select(JOBS.c.id, JOBS.c.queue).where(*due).order_by(JOBS.c.due_at, JOBS.c.id).limit(limit)
+        # Two questions: for one with an "or" the database would go through all that waits.
+        never, long_ago = JOBS.c.sent_at.is_(None), JOBS.c.sent_at < now - older
+        some = [
+            sa.select(JOBS.c.id, JOBS.c.queue).where(*due, which).order_by(JOBS.c.sent_at, JOBS.c.id).limit(limit)
+            for which in (never, long_ago)
+        ]
         with self._database.read() as connection:
-            if connection.execute(query).first() is None:
+            if all(connection.execute(query).first() is None for query in some):
                 return ()
         with self._database.write() as connection:
-            rows_ = connection.execute(query.with_for_update(skip_locked=True))
-            found = tuple((row.id, row.queue) for row in rows_)
-            ids = [job_id for job_id, _ in found]
-            connection.execute(JOBS.update().where(JOBS.c.id.in_(ids)).values(sent_at=now))
+            found = tuple(
+                (row.id, row.queue)
+                for query in some
+                for row in connection.execute(query.with_for_update(skip_locked=True))
+            )
+            for part in blob_rows.batches(found):
+                ids = [job_id for job_id, _ in part]
+                connection.execute(JOBS.update().where(JOBS.c.id.in_(ids)).values(sent_at=now))
             return found
 
     def untold(self, job_ids: Sequence[str]) -> None:

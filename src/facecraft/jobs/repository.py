@@ -5,7 +5,8 @@ What workers do with them is in :mod:`facecraft.jobs.leases`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,11 +17,13 @@ from facecraft.db.clock import DatabaseClock
 from facecraft.db.database import Database
 from facecraft.db.ids import new_id, parse_id
 from facecraft.db.listing import Listing, check_limit, cut, decode_cursor
-from facecraft.db.tables import BLOBS, JOB_EVENTS, JOB_ITEMS, JOBS
+from facecraft.db.tables import JOB_EVENTS, JOB_ITEMS, JOBS
 from facecraft.db.types import Id, UtcDateTime
 from facecraft.errors import BusyError, CancelledError, JobNotFoundError, JobStateError
 from facecraft.jobs import blob_rows, rows
+from facecraft.jobs.forgetting import forget
 from facecraft.jobs.job import ENDED, EVERYBODY, Event, Failure, Item, Job, JobState, NewJob, Owner, origins
+from facecraft.jobs.rows import AnyRow
 
 Also = Callable[[Connection], None]
 """Something else to write in the same transaction."""
@@ -44,17 +47,36 @@ _END = {
     for state in ENDED
 }
 _WAITS = JOBS.c.state == JobState.QUEUED.value
-_WAITING = sa.select(sa.func.count()).select_from(
-    sa.select(JOBS.c.id).where(_WAITS).limit(sa.bindparam("most")).subquery()
-)
+_SOME = sa.select(sa.literal(1)).where(_WAITS).limit(sa.bindparam("most"))
+_WAITING = sa.select(sa.func.count()).select_from(_SOME.subquery())
 _WAITING_OF_OWNER = sa.select(sa.func.count()).select_from(
-    sa.select(JOBS.c.id).where(_WAITS, JOBS.c.owner == sa.bindparam("the_owner")).limit(sa.bindparam("most")).subquery()
+    _SOME.where(JOBS.c.owner == sa.bindparam("the_owner")).subquery()
 )
 _AHEAD = sa.select(sa.func.count()).where(
     _WAITS,
     JOBS.c.queue == sa.bindparam("the_queue"),
     sa.tuple_(JOBS.c.due_at, JOBS.c.id)
     < sa.tuple_(sa.bindparam("due", type_=UtcDateTime()), sa.bindparam("id", type_=Id)),
+)
+_PAGE = 200
+_AT_ONCE = 50
+"""Pictures whose jobs are forgotten in one transaction: some 20 ms in which nobody else may write to SQLite."""
+_OVER = (
+    sa.select(JOBS.c.id, JOBS.c.total)
+    # Without its state, which is asked when it is held: of two indices SQLite would take the one of all ended jobs.
+    .where(JOBS.c.expires_at < sa.bindparam("the_moment"))
+    .order_by(JOBS.c.expires_at)
+    .limit(_PAGE)
+)
+_STILL_OVER = (
+    sa.select(JOBS.c.id)
+    .where(
+        JOBS.c.id.in_(sa.bindparam("the_jobs", expanding=True)),
+        JOBS.c.expires_at < sa.bindparam("the_moment"),
+        JOBS.c.state.in_([state.value for state in ENDED]),
+    )
+    .order_by(JOBS.c.id)
+    .with_for_update(skip_locked=True)
 )
 
 
@@ -269,21 +291,33 @@ class JobRepository:
             job = _own(connection, owner, job_id, lock=True)
             if job.state is JobState.RUNNING:
                 raise JobStateError("A running job cannot be deleted.", hint="Cancel it first.")
-            return _forget(connection, job.id, now, self.expiry(now))
+            return forget(connection, [job.id], now, self.expiry(now))
 
-    def sweep(self, *, limit: int = 200) -> tuple[str, ...]:
-        """Forget jobs whose time is over, ``limit`` of them at most; return the blobs to delete. Never a running one."""
+    def sweep(self, *, seconds: float = 2.0) -> int:
+        """Forget jobs whose time is over, for about so many ``seconds``; return how many. Never a running one.
+
+        0 means that none is left. The next sweep of the blobs deletes their files.
+        """
         now = self.clock()
-        over = sa.select(JOBS.c.id).where(JOBS.c.expires_at < now, JOBS.c.state.in_([state.value for state in ENDED]))
-        with self.database.read() as connection:
-            due = connection.execute(over.limit(limit)).scalars().all()
-        blobs: list[str] = []
-        for job_id in due:
-            with self.database.write() as connection:
-                # Somebody may have tried it again since it was listed.
-                if connection.execute(over.where(JOBS.c.id == job_id).with_for_update()).first() is not None:
-                    blobs += _forget(connection, job_id, now, self.expiry(now))
-        return tuple(blobs)
+        until = time.monotonic() + seconds
+        forgotten = 0
+        while time.monotonic() < until:
+            with self.database.read() as connection:
+                due = connection.execute(_OVER, {"the_moment": now}).all()
+            gone = sum(self._forget(part, now) for part in _parts(due))
+            forgotten += gone
+            if not gone or len(due) < _PAGE:
+                break
+        return forgotten
+
+    def _forget(self, job_ids: Sequence[str], now: datetime) -> int:
+        """Forget those of ``job_ids`` whose time is still over, and return how many that were."""
+        with self.database.write() as connection:
+            # Somebody may have tried one again since they were listed, or be forgetting it at this moment.
+            held = connection.execute(_STILL_OVER, {"the_moment": now, "the_jobs": list(job_ids)}).scalars().all()
+            if held:
+                forget(connection, held, now, self.expiry(now))
+        return len(held)
 
     def depths(self) -> tuple[Depth, ...]:
         """Return how much waits in each queue that is not empty."""
@@ -371,19 +405,15 @@ def _undone(connection: Connection, job_id: str) -> tuple[Item, ...]:
     return tuple(item for item in rows.items_of(connection, job_id) if item.state is not JobState.SUCCEEDED)
 
 
-def _forget(connection: Connection, job_id: str, now: datetime, expiry: datetime | None) -> tuple[str, ...]:
-    """Delete the rows of a job; its blobs expire now, and lose it. Uploads that it shared expire at ``expiry``.
-
-    What another job needs that has not ended is left to it. Returns the blobs whose bytes are to be deleted now.
-    """
-    items = rows.items_of(connection, job_id)
-    rows.expire_inputs(connection, items, now)
-    rows.release_inputs(connection, job_id, items, expiry)
-    blob_rows.lock(connection, BLOBS.c.job_id == job_id)
-    sent = [given.blob_id for item in items for given in item.inputs.values() if given.temporary]
-    own = [BLOBS.c.job_id == job_id, *(BLOBS.c.id.in_(part) for part in blob_rows.batches(sent))]
-    free = blob_rows.unneeded()
-    gone = [connection.execute(sa.select(BLOBS.c.id).where(which, free)).scalars().all() for which in own]
-    connection.execute(BLOBS.update().where(BLOBS.c.job_id == job_id, free).values(expires_at=now))
-    connection.execute(JOBS.delete().where(JOBS.c.id == job_id))
-    return tuple(blob_id for part in gone for blob_id in part)
+def _parts(due: Sequence[AnyRow]) -> Iterator[list[str]]:
+    """Divide listed jobs so that no part holds the lock of the database for long: by how many pictures they have."""
+    part: list[str] = []
+    size = 0
+    for row in due:
+        if part and size + row.total > _AT_ONCE:
+            yield part
+            part, size = [], 0
+        part.append(row.id)
+        size += row.total
+    if part:
+        yield part

@@ -36,8 +36,12 @@ JOBS = sa.Table(
     sa.Column("lease", Id),
     sa.Column("lease_until", UtcDateTime),
     sa.Column("worker_id", Id),
+    # Whoever asks for a page of jobs, takes the next or sends one more must never read all of them, or all that wait.
     sa.Index(None, "owner", "id"),
-    sa.Index(None, "state", "queue", "due_at"),
+    sa.Index(None, "owner", "state", "id"),
+    sa.Index(None, "owner", "name", "id"),
+    sa.Index(None, "state", "queue", "due_at", "id"),
+    sa.Index(None, "state", "sent_at", "id"),
     sa.Index(None, "state", "lease_until"),
     sa.Index(None, "expires_at"),
 )
@@ -85,7 +89,7 @@ BLOBS = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime),
-    sa.Index(None, "owner", "id"),
+    sa.Index(None, "owner", "expires_at", "bytes"),  # all that the sum for a quota needs
     sa.Index(None, "job_id", "position"),
     sa.Index(None, "expires_at"),
 )

@@ -62,8 +62,11 @@ def upgrade() -> None:
     )
     op.create_index("ix_jobs_expires_at", "jobs", ["expires_at"])
     op.create_index("ix_jobs_owner_id", "jobs", ["owner", "id"])
+    op.create_index("ix_jobs_owner_name_id", "jobs", ["owner", "name", "id"])
+    op.create_index("ix_jobs_owner_state_id", "jobs", ["owner", "state", "id"])
     op.create_index("ix_jobs_state_lease_until", "jobs", ["state", "lease_until"])
-    op.create_index("ix_jobs_state_queue_due_at", "jobs", ["state", "queue", "due_at"])
+    op.create_index("ix_jobs_state_queue_due_at_id", "jobs", ["state", "queue", "due_at", "id"])
+    op.create_index("ix_jobs_state_sent_at_id", "jobs", ["state", "sent_at", "id"])
     op.create_table(
         "webhooks",
         sa.Column("id", _ID, nullable=False),
@@ -114,7 +117,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_blobs_expires_at", "blobs", ["expires_at"])
     op.create_index("ix_blobs_job_id_position", "blobs", ["job_id", "position"])
-    op.create_index("ix_blobs_owner_id", "blobs", ["owner", "id"])
+    op.create_index("ix_blobs_owner_expires_at_bytes", "blobs", ["owner", "expires_at", "bytes"])
     op.create_table(
         "job_events",
         sa.Column("job_id", _ID, nullable=False),
