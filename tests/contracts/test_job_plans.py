@@ -42,6 +42,7 @@ ASKED: dict[str, Callable[[Opened], object]] = {
     "find what was not heard": lambda opened: opened.leases.unheard(timedelta(minutes=1)),
     "quota": lambda opened: opened.blobs.used_bytes("somebody"),
     "sweep files": lambda opened: opened.blobs.sweep(),
+    "forget jobs": lambda opened: opened.jobs.sweep(),
 }
 
 

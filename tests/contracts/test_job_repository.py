@@ -399,11 +399,35 @@ def test_deleting_and_forgetting(database: Database, jobs: JobRepository, leases
 
     leases.finish_item(lease, jobs.items(None, done.id)[0], None, fraction=1.0, also=keep)
     leases.finish(lease, JobState.SUCCEEDED)
-    assert jobs.sweep() == ()
+    assert jobs.sweep() == 0
     clock.turn(3601)
-    assert made in jobs.sweep()
+    assert jobs.sweep() == 1
     with pytest.raises(JobNotFoundError):
         jobs.get(None, done.id)
+    Blobs(database, ObjectBlobStore.memory()).sweep(clock())
+    with database.read() as connection:
+        assert connection.execute(sa.select(BLOBS.c.id).where(BLOBS.c.id == made)).first() is None
+
+
+def test_every_job_whose_time_is_over_is_forgotten_and_counted(
+    database: Database, jobs: JobRepository, clock: Clock
+) -> None:
+    """What they shared with a job that waits stays, and so does what is not over yet."""
+    shared = blob(database, clock)
+    waits = job_with(database, jobs, clock, shared)
+    old = [jobs.add(new(database, clock, items=30)) for _ in range(5)]
+    old += [job_with(database, jobs, clock, shared) for _ in range(2)]
+    for job in old:
+        jobs.cancel(None, job.id)
+    clock.turn(1800)
+    young = jobs.add(new(database, clock))
+    jobs.cancel(None, young.id)
+    clock.turn(1801)
+    assert jobs.sweep(limit=4) == 4
+    assert jobs.sweep(limit=4) == 3
+    assert jobs.sweep(limit=4) == 0
+    assert {job.id for job in jobs.list(None).items} == {waits.id, young.id}
+    assert kept_until(database, shared) is None
 
 
 def test_a_job_that_is_deleted_before_it_ran_lets_go_what_it_shared(
@@ -437,7 +461,7 @@ def test_what_is_tried_again_while_it_is_forgotten_stays(database: Database, job
     clock.turn(3601)
     interrupted = Interrupted(database.engine)
     interrupted.first = lambda: jobs.retry(None, job.id)
-    assert JobRepository(interrupted, retention=HOUR, clock=clock).sweep() == ()
+    assert JobRepository(interrupted, retention=HOUR, clock=clock).sweep() == 0
     assert jobs.get(None, job.id).state is JobState.QUEUED
 
 
@@ -591,8 +615,10 @@ def test_a_result_that_another_job_needs_outlives_the_job_that_made_it(
         connection.execute(BLOBS.update().where(BLOBS.c.id == made).values(job_id=maker.id, position=0))
     waits = job_with(database, jobs, clock, made)
     clock.turn(3601)
-    gone = jobs.sweep() if forgotten == "sweep" else jobs.delete(None, maker.id)
-    assert made not in gone
+    if forgotten == "sweep":
+        assert jobs.sweep() == 1
+    else:
+        assert made not in jobs.delete(None, maker.id)
     blobs = Blobs(database, ObjectBlobStore.memory())
     blobs.sweep(clock())
     assert kept_until(database, made) is None

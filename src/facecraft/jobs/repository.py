@@ -5,8 +5,7 @@ What workers do with them is in :mod:`facecraft.jobs.leases`.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -21,9 +20,8 @@ from facecraft.db.tables import JOB_EVENTS, JOB_ITEMS, JOBS
 from facecraft.db.types import Id, UtcDateTime
 from facecraft.errors import BusyError, CancelledError, JobNotFoundError, JobStateError
 from facecraft.jobs import blob_rows, rows
-from facecraft.jobs.forgetting import forget
+from facecraft.jobs.forgetting import forget, forget_expired
 from facecraft.jobs.job import ENDED, EVERYBODY, Event, Failure, Item, Job, JobState, NewJob, Owner, origins
-from facecraft.jobs.rows import AnyRow
 
 Also = Callable[[Connection], None]
 """Something else to write in the same transaction."""
@@ -57,26 +55,6 @@ _AHEAD = sa.select(sa.func.count()).where(
     JOBS.c.queue == sa.bindparam("the_queue"),
     sa.tuple_(JOBS.c.due_at, JOBS.c.id)
     < sa.tuple_(sa.bindparam("due", type_=UtcDateTime()), sa.bindparam("id", type_=Id)),
-)
-_PAGE = 200
-_AT_ONCE = 50
-"""Pictures whose jobs are forgotten in one transaction: some 20 ms in which nobody else may write to SQLite."""
-_OVER = (
-    sa.select(JOBS.c.id, JOBS.c.total)
-    # Without its state, which is asked when it is held: of two indices SQLite would take the one of all ended jobs.
-    .where(JOBS.c.expires_at < sa.bindparam("the_moment"))
-    .order_by(JOBS.c.expires_at)
-    .limit(_PAGE)
-)
-_STILL_OVER = (
-    sa.select(JOBS.c.id)
-    .where(
-        JOBS.c.id.in_(sa.bindparam("the_jobs", expanding=True)),
-        JOBS.c.expires_at < sa.bindparam("the_moment"),
-        JOBS.c.state.in_([state.value for state in ENDED]),
-    )
-    .order_by(JOBS.c.id)
-    .with_for_update(skip_locked=True)
 )
 
 
@@ -293,31 +271,13 @@ class JobRepository:
                 raise JobStateError("A running job cannot be deleted.", hint="Cancel it first.")
             return forget(connection, [job.id], now, self.expiry(now))
 
-    def sweep(self, *, seconds: float = 2.0) -> int:
-        """Forget jobs whose time is over, for about so many ``seconds``; return how many. Never a running one.
+    def sweep(self, *, limit: int = 200) -> int:
+        """Forget jobs whose time is over, ``limit`` of them at most; return how many. Never a running one.
 
-        0 means that none is left. The next sweep of the blobs deletes their files.
+        The next sweep of the blobs deletes their files.
         """
         now = self.clock()
-        until = time.monotonic() + seconds
-        forgotten = 0
-        while time.monotonic() < until:
-            with self.database.read() as connection:
-                due = connection.execute(_OVER, {"the_moment": now}).all()
-            gone = sum(self._forget(part, now) for part in _parts(due))
-            forgotten += gone
-            if not gone or len(due) < _PAGE:
-                break
-        return forgotten
-
-    def _forget(self, job_ids: Sequence[str], now: datetime) -> int:
-        """Forget those of ``job_ids`` whose time is still over, and return how many that were."""
-        with self.database.write() as connection:
-            # Somebody may have tried one again since they were listed, or be forgetting it at this moment.
-            held = connection.execute(_STILL_OVER, {"the_moment": now, "the_jobs": list(job_ids)}).scalars().all()
-            if held:
-                forget(connection, held, now, self.expiry(now))
-        return len(held)
+        return forget_expired(self.database, now, self.expiry(now), limit=limit)
 
     def depths(self) -> tuple[Depth, ...]:
         """Return how much waits in each queue that is not empty."""
@@ -403,17 +363,3 @@ def _one(connection: Connection, job_id: str) -> Job:
 
 def _undone(connection: Connection, job_id: str) -> tuple[Item, ...]:
     return tuple(item for item in rows.items_of(connection, job_id) if item.state is not JobState.SUCCEEDED)
-
-
-def _parts(due: Sequence[AnyRow]) -> Iterator[list[str]]:
-    """Divide listed jobs so that no part holds the lock of the database for long: by how many pictures they have."""
-    part: list[str] = []
-    size = 0
-    for row in due:
-        if part and size + row.total > _AT_ONCE:
-            yield part
-            part, size = [], 0
-        part.append(row.id)
-        size += row.total
-    if part:
-        yield part
