@@ -117,9 +117,9 @@ def test_the_library_enrolls_and_searches_pictures(recognizer: Studio, shared_ph
 
 
 def test_migrating_makes_and_checks_the_tables(
-    ran: Ran, home: Path, monkeypatch: pytest.MonkeyPatch, database_url: str
+    ran: Ran, home: Path, monkeypatch: pytest.MonkeyPatch, empty_database_url: str
 ) -> None:
-    monkeypatch.setenv("FACECRAFT_DATABASE_URL", database_url)
+    monkeypatch.setenv("FACECRAFT_DATABASE_URL", empty_database_url)
     monkeypatch.setenv("FACECRAFT_AUTO_MIGRATE", "false")
     code, _, err = ran("gallery", "list")
     assert (code, "facecraft migrate" in err) == (11, True)
@@ -132,12 +132,12 @@ def test_migrating_makes_and_checks_the_tables(
 
 
 def test_a_server_does_not_start_on_a_database_that_was_not_migrated(
-    ran: Ran, home: Path, monkeypatch: pytest.MonkeyPatch, database_url: str
+    ran: Ran, home: Path, monkeypatch: pytest.MonkeyPatch, empty_database_url: str
 ) -> None:
-    monkeypatch.setenv("FACECRAFT_DATABASE_URL", database_url)
+    monkeypatch.setenv("FACECRAFT_DATABASE_URL", empty_database_url)
     monkeypatch.setenv("FACECRAFT_AUTO_MIGRATE", "false")
-    if database_url.startswith("sqlite"):
-        Path(database_url.removeprefix("sqlite:///")).touch()
+    if empty_database_url.startswith("sqlite"):
+        Path(empty_database_url.removeprefix("sqlite:///")).touch()
     code, _, err = ran("serve", "--port", "0")
     assert (code, "facecraft migrate" in err) == (11, True)
 
