@@ -235,6 +235,100 @@ def test_a_changed_password_ends_the_other_sessions(accounts: Accounts, ann: Use
     assert accounts.sessions.sign_in(EMAIL, "new password").user.id == ann.id
 
 
+def test_who_signs_in_while_the_password_changes_is_not_left_signed_in(
+    accounts: Accounts, ann: User, database: Database
+) -> None:
+    def sign_in(password: str) -> Grant | None:
+        ready.wait(20)
+        try:
+            return accounts.sessions.sign_in(EMAIL, password)
+        except InvalidCredentialsError:
+            return None
+
+    def change(old: str, new: str) -> None:
+        ready.wait(20)
+        accounts.users.change_password(ann.id, old, new)
+
+    left = []
+    with ThreadPoolExecutor(3) as threads:
+        for index in range(20):
+            ready = threading.Barrier(3)
+            old, new = f"password {index}", f"password {index + 1}"
+            if index == 0:
+                accounts.users.set_password(ann.id, old)
+            changed = threads.submit(change, old, new)
+            grants = [threads.submit(sign_in, old) for _ in range(2)]
+            changed.result(60)
+            left += [grant for grant in (future.result(60) for future in grants) if grant is not None]
+            assert count(database, SESSIONS) == 0, f"round {index}"
+    for grant in left:
+        with pytest.raises(TokenInvalidError):
+            accounts.sessions.refresh(grant.refresh_token)
+
+
+def test_of_two_who_change_the_same_password_one_is_refused(accounts: Accounts, ann: User) -> None:
+    def change(new: str) -> str | None:
+        ready.wait(20)
+        try:
+            accounts.users.change_password(ann.id, old, new)
+        except InvalidCredentialsError:
+            return None
+        return new
+
+    old = PASSWORD
+    with ThreadPoolExecutor(2) as threads:
+        for index in range(10):
+            ready = threading.Barrier(2)
+            made = list(threads.map(change, [f"the thief's {index}", f"the owner's {index}"]))
+            assert made.count(None) == 1
+            old = next(password for password in made if password is not None)
+            assert accounts.users.authenticate(EMAIL, old).id == ann.id
+
+
+def test_two_who_sign_in_while_the_hash_is_renewed_both_come_in(database: Database, ann: User) -> None:
+    compared = threading.Barrier(2)
+
+    class Together(Watched):
+        """Both have compared the password with the old hash before one of them writes another."""
+
+        def matches(self, kept: str | None, password: str) -> bool:
+            same = super().matches(kept, password)
+            if len(self.compared) <= 2:
+                compared.wait(20)
+            return same
+
+    later = Accounts(database, AccountConfig(), lambda: SECRET, passwords=Together(time_cost=2))
+    with ThreadPoolExecutor(2) as threads:
+        made = list(threads.map(lambda _: later.sessions.sign_in(EMAIL, PASSWORD).user.id, range(2)))
+    assert made == [ann.id] * 2
+    later.close()
+
+
+def test_keys_outlive_the_password_unless_they_are_revoked_with_it(accounts: Accounts, ann: User, post: Post) -> None:
+    _, operators = accounts.keys.create("ops", [Scope.READ])
+
+    def made() -> str:
+        return accounts.keys.create("batch", [Scope.READ], user_id=ann.id)[1]
+
+    def redeem(*, revoke_keys: bool) -> None:
+        accounts.resets.ask(EMAIL)
+        accounts.errands.wait()
+        accounts.resets.redeem(post.token(), PASSWORD, revoke_keys=revoke_keys)
+
+    for replace in (
+        lambda revoke: accounts.users.change_password(ann.id, PASSWORD, PASSWORD, revoke_keys=revoke),
+        lambda revoke: accounts.users.set_password(ann.id, PASSWORD, revoke_keys=revoke),
+        lambda revoke: redeem(revoke_keys=revoke),
+    ):
+        key = made()
+        replace(False)
+        assert accounts.callers.find(key).user_id == ann.id
+        replace(True)
+        with pytest.raises(TokenInvalidError):
+            accounts.callers.find(key)
+    assert accounts.callers.find(operators).owner is None
+
+
 def test_a_lost_password_is_replaced_once(accounts: Accounts, ann: User, post: Post, database: Database) -> None:
     grant = accounts.sessions.open(ann)
     accounts.resets.ask("ANN@example.org")

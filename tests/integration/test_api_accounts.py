@@ -123,10 +123,13 @@ def test_a_lost_password_comes_by_mail(
         while (found := re.search(r"Your token: (\S+)", caplog.text)) is None:
             assert time.monotonic() < deadline, "no mail in the log"
             time.sleep(0.02)
-        body = {"token": found[1], "password": "another password"}
+        key = {"X-API-Key": key_for(door, Scope.READ, user=dot.user)}
+        assert door.client.get(f"{V1}/account/profile", headers=key).status_code == 200
+        body = {"token": found[1], "password": "another password", "revokeKeys": True}
         assert door.client.post(f"{V1}/auth/reset-password", json=body).status_code == 204
         assert code(door.client.post(f"{V1}/auth/reset-password", json=body)) == (422, "invalid_reset_token")
         assert code(dot.client.get(f"{V1}/account/profile")) == (401, "invalid_token")
+        assert code(door.client.get(f"{V1}/account/profile", headers=key)) == (401, "invalid_token")
     login = {"email": "dot@example.org", "password": "another password"}
     assert door.client.post(f"{V1}/auth/login", json=login).status_code == 200
 

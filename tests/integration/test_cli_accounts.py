@@ -69,9 +69,14 @@ def test_the_life_of_a_user(ran: Ran) -> None:
     ):  # fmt: skip
         assert ran("users", *words)[0] == 0
         assert shown in ran("users", "list")[1]
+    key = ran("keys", "create", "batch", "--user", EMAIL)[1]
     code, out, said = ran("users", "reset-password", EMAIL, "--password-stdin", typed="another password\n")
     assert (code, out) == (0, "")
     assert "another password" not in said
+    assert "batch" in ran("keys", "list")[1]
+    ran("users", "reset-password", EMAIL, "--password-stdin", "--revoke-keys", typed="another password\n")
+    assert key.startswith("fck_")
+    assert "batch" not in ran("keys", "list")[1]
     code, _, said = ran("users", "delete", EMAIL, typed="n\n")
     assert code == 1
     assert "all that belongs" in said

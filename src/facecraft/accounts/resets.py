@@ -69,10 +69,10 @@ class PasswordResets:
             way = f"Choose it here:\n{self._page}{joint}{urlencode({'token': token})}"
         self._mailer.send(Mail(user.email, "A new password for Facecraft", _TEXT.format(email=user.email, way=way)))
 
-    def redeem(self, token: str, password: str) -> None:
+    def redeem(self, token: str, password: str, *, revoke_keys: bool = False) -> None:
         """Replace the password of whom ``token`` was mailed to; all sessions of that user end.
 
-        Raises ResetTokenError, InvalidOptionError.
+        Keys stay unless ``revoke_keys``. Raises ResetTokenError, InvalidOptionError.
         """
         password = checked(check_password, password)
         kept = sa.and_(PASSWORD_RESETS.c.digest == digest(token), PASSWORD_RESETS.c.expires_at > now())
@@ -85,7 +85,9 @@ class PasswordResets:
             raise ResetTokenError
         hashed = self._passwords.hash(password)
         with self._database.write() as connection:
+            # First the user, as everybody does who changes a password: the other way round two would wait for each other.
+            connection.execute(sa.select(USERS.c.id).where(USERS.c.id == user_id).with_for_update())
             if connection.execute(sa.delete(PASSWORD_RESETS).where(kept)).rowcount == 0:
                 raise ResetTokenError
-            replace_password(connection, user_id, hashed)
+            replace_password(connection, user_id, hashed, revoke_keys=revoke_keys)
         self._changed()

@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -59,21 +60,21 @@ class Sessions:
         self._changed = changed
 
     def sign_in(self, email: str, password: str, *, agent: str | None = None) -> Grant:
-        """Open a session for whoever knows the password. Raises InvalidCredentialsError, AccountDisabledError."""
-        return self.open(self._users.authenticate(email, password), agent=agent)
+        """Open a session for whoever knows the password. Raises InvalidCredentialsError, AccountDisabledError.
+
+        A change of the password ends this session or refuses it, whichever of the two comes first.
+        """
+        session_id, refresh = new_id(), new_secret()
+        user = self._users.authenticate(
+            email, password, also=partial(self._insert, session_id=session_id, refresh=refresh, agent=agent)
+        )
+        return self._grant(user, session_id, refresh)
 
     def open(self, user: User, *, agent: str | None = None) -> Grant:
         """Open a session for ``user``; ``agent`` is what the browser calls itself."""
-        session_id, refresh, moment = new_id(), new_secret(), now()
-        shown = "".join(letter for letter in agent or "" if letter.isprintable())[:_AGENT_LENGTH]
+        session_id, refresh = new_id(), new_secret()
         with self._database.write() as connection:
-            connection.execute(
-                sa.insert(SESSIONS).values(
-                    id=session_id, user_id=user.id, agent=shown or None, generation=0, created_at=moment,
-                    refreshed_at=moment, expires_at=moment + self._lifetime,
-                )
-            )  # fmt: skip
-            self._keep(connection, refresh, session_id, 0)
+            self._insert(connection, user.id, session_id=session_id, refresh=refresh, agent=agent)
         return self._grant(user, session_id, refresh)
 
     def refresh(self, token: str) -> Grant:
@@ -143,6 +144,19 @@ class Sessions:
     def _is_recent(self, refreshed_at: datetime) -> bool:
         # The clocks of two servers may differ: a refresh of the future is not endlessly recent.
         return abs(now() - refreshed_at) < self._grace
+
+    def _insert(
+        self, connection: Connection, user_id: str, *, session_id: str, refresh: str, agent: str | None
+    ) -> None:
+        moment = now()
+        shown = "".join(letter for letter in agent or "" if letter.isprintable())[:_AGENT_LENGTH]
+        connection.execute(
+            sa.insert(SESSIONS).values(
+                id=session_id, user_id=user_id, agent=shown or None, generation=0, created_at=moment,
+                refreshed_at=moment, expires_at=moment + self._lifetime,
+            )
+        )  # fmt: skip
+        self._keep(connection, refresh, session_id, 0)
 
     def _keep(self, connection: Connection, refresh: str, session_id: str, generation: int) -> None:
         connection.execute(

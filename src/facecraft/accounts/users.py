@@ -18,7 +18,7 @@ from facecraft.accounts.records import Profile, Role, User, check_password, norm
 from facecraft.db.database import Database
 from facecraft.db.ids import new_id, parse_id
 from facecraft.db.listing import Listing, check_limit, cut, decode_cursor
-from facecraft.db.tables import PASSWORD_RESETS, SESSIONS, USERS
+from facecraft.db.tables import API_KEYS, PASSWORD_RESETS, SESSIONS, USERS
 from facecraft.errors import (
     AccountDisabledError,
     EmailTakenError,
@@ -28,7 +28,14 @@ from facecraft.errors import (
     UserNotFoundError,
 )
 
+_LOOKS = 2
+"""How often a password is compared when it is written anew in between."""
+_OLD_IS_WRONG = "The old password is wrong."
 log = logging.getLogger("facecraft.accounts")
+
+
+def _nothing(connection: Connection, user_id: str, /) -> None:
+    """Write nothing more."""
 
 
 class Users:
@@ -87,32 +94,35 @@ class Users:
         with self._database.read() as connection:
             return cut(connection.execute(query).all(), limit, to_user, lambda row: str(row.id))
 
-    def authenticate(self, email: str, password: str) -> User:
+    def authenticate(self, email: str, password: str, *, also: Callable[[Connection, str], object] = _nothing) -> User:
         """Return the user with this email and password.
 
-        It takes as long for an unknown email. Raises InvalidCredentialsError, and AccountDisabledError to whoever
-        knows the password.
+        ``also`` is called with the user's id in the transaction that holds this password to be the user's: what it
+        writes is there before the password changes, or not at all. It takes as long for an unknown email. Raises
+        InvalidCredentialsError, and AccountDisabledError to whoever knows the password.
         """
         try:
             email, password = normalize_email(email), check_password(password)
         except ValueError as error:
             raise InvalidCredentialsError from error
-        with self._database.read() as connection:
-            row = _by_email(connection, email)
-        if not self._passwords.matches(None if row is None else row.password_hash, password) or row is None:
-            raise InvalidCredentialsError
-        kept: str = row.password_hash
-        if row.disabled_at is not None:
-            raise AccountDisabledError
-        values: dict[str, datetime | str] = {"signed_in_at": now()}
-        if self._passwords.is_outdated(kept):
-            values["password_hash"] = self._passwords.hash(password)
-        with self._database.write() as connection:
-            # Not when the password was changed meanwhile.
-            same = sa.and_(USERS.c.id == row.id, USERS.c.password_hash == kept)
-            if connection.execute(sa.update(USERS).where(same).values(**values)).rowcount == 0:
+        for _ in range(_LOOKS):
+            with self._database.read() as connection:
+                row = _by_email(connection, email)
+            if not self._passwords.matches(None if row is None else row.password_hash, password) or row is None:
                 raise InvalidCredentialsError
-            return to_user(_require(connection, row.id))
+            kept: str = row.password_hash
+            if row.disabled_at is not None:
+                raise AccountDisabledError
+            values: dict[str, datetime | str] = {"signed_in_at": now()}
+            if self._passwords.is_outdated(kept):
+                values["password_hash"] = self._passwords.hash(password)
+            same = sa.and_(USERS.c.id == row.id, USERS.c.password_hash == kept, USERS.c.disabled_at.is_(None))
+            with self._database.write() as connection:
+                if connection.execute(sa.update(USERS).where(same).values(**values)).rowcount == 1:
+                    also(connection, row.id)
+                    return to_user(_require(connection, row.id))
+            # It changed meanwhile: to another password, or only to another hash of this one.
+        raise InvalidCredentialsError
 
     def change_profile(self, user_id: str, profile: Profile) -> User:
         """Change what was set in ``profile`` and leave the rest; empty names are ignored. Raises UserNotFoundError."""
@@ -132,33 +142,44 @@ class Users:
         moment = now() if disabled else None
         return self._update(user_id, end_sessions=disabled, keep_admin=keep_admin and disabled, disabled_at=moment)
 
-    def change_password(self, user_id: str, old: str, new: str, *, session_id: str | None = None) -> None:
+    def change_password(
+        self, user_id: str, old: str, new: str, *, session_id: str | None = None, revoke_keys: bool = False
+    ) -> None:
         """Replace the password of a user who knows it; all sessions but ``session_id`` end.
 
-        Raises InvalidCredentialsError, InvalidOptionError, UserNotFoundError.
+        Keys stay unless ``revoke_keys``. Of two at once who know the same old one, the second is refused. Raises
+        InvalidCredentialsError, InvalidOptionError, UserNotFoundError.
         """
-        self.confirm(user_id, old, wrong="The old password is wrong.")
-        self.set_password(user_id, new, session_id=session_id)
+        kept = self.confirm(user_id, old, wrong=_OLD_IS_WRONG)
+        hashed = self._passwords.hash(checked(check_password, new))
+        with self._database.write() as connection:
+            if not replace_password(connection, user_id, hashed, old=kept, keep=session_id, revoke_keys=revoke_keys):
+                raise InvalidCredentialsError(_OLD_IS_WRONG)
+        self._changed()
 
-    def confirm(self, user_id: str, password: str, *, wrong: str = "The password is wrong.") -> None:
-        """Return if this is the password of the user. Raises InvalidCredentialsError that says ``wrong``, UserNotFoundError."""
+    def confirm(self, user_id: str, password: str, *, wrong: str = "The password is wrong.") -> str:
+        """Return the kept hash if this is the password of the user.
+
+        Raises InvalidCredentialsError that says ``wrong``, UserNotFoundError.
+        """
         with self._database.read() as connection:
-            kept = _require(connection, user_id).password_hash
+            kept: str = _require(connection, user_id).password_hash
         try:
             password = check_password(password)
         except ValueError as error:
             raise InvalidCredentialsError(wrong) from error
         if not self._passwords.matches(kept, password):
             raise InvalidCredentialsError(wrong)
+        return kept
 
-    def set_password(self, user_id: str, password: str, *, session_id: str | None = None) -> None:
-        """Replace the password of a user; all sessions but ``session_id`` end.
+    def set_password(self, user_id: str, password: str, *, revoke_keys: bool = False) -> None:
+        """Replace the password of a user; all sessions end. Keys stay unless ``revoke_keys``.
 
         Raises InvalidOptionError, UserNotFoundError.
         """
         hashed = self._passwords.hash(checked(check_password, password))
         with self._database.write() as connection:
-            replace_password(connection, user_id, hashed, keep=session_id)
+            replace_password(connection, user_id, hashed, revoke_keys=revoke_keys)
         self._changed()
 
     def delete(self, user_id: str, *, keep_admin: bool = False) -> None:
@@ -196,17 +217,32 @@ class Users:
         return to_user(made)
 
 
-def replace_password(connection: Connection, user_id: str, hashed: str, *, keep: str | None = None) -> None:
+def replace_password(
+    connection: Connection,
+    user_id: str,
+    hashed: str,
+    *,
+    old: str | None = None,
+    keep: str | None = None,
+    revoke_keys: bool = False,
+) -> bool:
     """Write the hash of a new password, and end all sessions but ``keep`` and all links for a forgotten one.
 
-    Raises UserNotFoundError.
+    With ``old``, the hash until now, nothing is done when there is another one by now, and False is returned. Raises
+    UserNotFoundError.
     """
     _require(connection, user_id)
-    changed = sa.update(USERS).where(USERS.c.id == user_id).values(password_hash=hashed, updated_at=now())
-    connection.execute(changed)
+    same = USERS.c.id == user_id if old is None else sa.and_(USERS.c.id == user_id, USERS.c.password_hash == old)
+    # First the user: who signs in at this moment holds the row, or finds the new hash in it.
+    changed = sa.update(USERS).where(same).values(password_hash=hashed, updated_at=now())
+    if connection.execute(changed).rowcount == 0:
+        return False
     others = sa.delete(SESSIONS).where(SESSIONS.c.user_id == user_id)
     connection.execute(others if keep is None else others.where(SESSIONS.c.id != keep))
     connection.execute(sa.delete(PASSWORD_RESETS).where(PASSWORD_RESETS.c.user_id == user_id))
+    if revoke_keys:
+        connection.execute(sa.delete(API_KEYS).where(API_KEYS.c.user_id == user_id))
+    return True
 
 
 def to_user(row: Row[Any]) -> User:

@@ -98,6 +98,8 @@ class NewPassword(Body):
     """From the mail."""
     password: Password
     """8 to 1024 characters of any script."""
+    revoke_keys: bool = False
+    """Revoke all API keys of the user, too."""
 
 
 class PasswordChange(Body):
@@ -107,6 +109,8 @@ class PasswordChange(Body):
     """The password until now."""
     new_password: Password
     """8 to 1024 characters of any script."""
+    revoke_keys: bool = False
+    """Revoke all API keys of the user, too."""
 
 
 class Farewell(Body):

@@ -30,11 +30,13 @@ async def change_profile(body: Profile, user_id: UserOf, accounts: AccountsOf) -
 async def change_password(
     request: Request, body: PasswordChange, caller: SignedInOf, gate: GateOf, accounts: AccountsOf
 ) -> None:
-    """Replace the password. All other sessions end; this one stays."""
+    """Replace the password. All other sessions end; this one stays. API keys stay, too, unless `revokeKeys` is true."""
     await gate.attempt(request.scope)
     user_id, session_id = str(caller.user_id), caller.session_id
     old, new = body.old_password.get_secret_value(), body.new_password.get_secret_value()
-    await gate.hash(lambda: accounts.users.change_password(user_id, old, new, session_id=session_id))
+    await gate.hash(
+        lambda: accounts.users.change_password(user_id, old, new, session_id=session_id, revoke_keys=body.revoke_keys)
+    )
 
 
 @router.delete("", status_code=204, summary="Delete the own account", response_class=Response)

@@ -59,7 +59,9 @@ async def forgot_password(request: Request, body: Forgotten, gate: GateOf, accou
 
 @router.post("/reset-password", status_code=204, summary="Choose a new password", response_class=Response)
 async def reset_password(request: Request, body: NewPassword, gate: GateOf, accounts: AccountsOf) -> None:
-    """Replace the password with the token of the mail, which works once within an hour. All sessions end."""
+    """Replace the password with the token of the mail, which works once within an hour. All sessions end.
+
+    API keys stay unless `revokeKeys` is true."""
     await gate.attempt(request.scope)
     token, password = body.token.get_secret_value(), body.password.get_secret_value()
-    await gate.hash(lambda: accounts.resets.redeem(token, password))
+    await gate.hash(lambda: accounts.resets.redeem(token, password, revoke_keys=body.revoke_keys))

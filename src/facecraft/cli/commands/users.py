@@ -129,12 +129,18 @@ def _set_role(
     say(f"{user.email} is now {user.role}")
 
 
-def _reset_password(ctx: typer.Context, email: Email, *, password_stdin: FromStdin = False) -> None:
-    """Give a user a new password. All sessions of the user end."""
+def _reset_password(
+    ctx: typer.Context,
+    email: Email,
+    *,
+    password_stdin: FromStdin = False,
+    revoke_keys: Annotated[bool, typer.Option("--revoke-keys", help="Revoke all API keys of the user, too.")] = False,
+) -> None:
+    """Give a user a new password. All sessions of the user end; API keys stay, unless told otherwise."""
     with opened_accounts(ctx) as accounts:
         user = user_of(accounts, email)
-        accounts.users.set_password(user.id, _password(from_stdin=password_stdin))
-    say(f"{user.email} has a new password")
+        accounts.users.set_password(user.id, _password(from_stdin=password_stdin), revoke_keys=revoke_keys)
+    say(f"{user.email} has a new password{' and no API keys' if revoke_keys else ''}")
 
 
 def _role(*, admin: bool) -> Role:
