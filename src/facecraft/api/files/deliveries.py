@@ -18,6 +18,9 @@ from facecraft.jobs.blob_rows import Blob
 After = Callable[[], Awaitable[None]]
 """What is done when the last byte has come to the client."""
 
+WHOLE = 1024 * 1024
+"""Bytes up to which a file is read whole: a thread for each of its pieces would cost more than it holds."""
+
 
 def disposition(filename: str, *, inline: bool = False) -> str:
     """Return a Content-Disposition header for a file of any name (RFC 6266)."""
@@ -50,10 +53,10 @@ async def deliver(
         link = await anyio.to_thread.run_sync(blobs.presign, blob, seconds)
         if link is not None:
             return RedirectResponse(link, HTTPStatus.TEMPORARY_REDIRECT, {"Cache-Control": "no-store"})
-    headers |= {
-        "Content-Disposition": disposition(filename, inline=inline),
-        "Content-Length": str(blob.bytes),
-    }
+    headers["Content-Disposition"] = disposition(filename, inline=inline)
+    if blob.bytes <= WHOLE and after is None and request.method != "HEAD":
+        return Response(await anyio.to_thread.run_sync(blobs.read, blob), media_type=blob.media_type, headers=headers)
+    headers["Content-Length"] = str(blob.bytes)
     if request.method == "HEAD":
         return Response(headers=headers, media_type=blob.media_type)
     pieces = await anyio.to_thread.run_sync(blobs.stream, blob)
