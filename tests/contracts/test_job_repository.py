@@ -652,3 +652,15 @@ def test_who_takes_a_shared_upload_while_another_lets_it_go_keeps_it(database: D
         taken.result()
         ended.result()
     assert kept_until(database, shared) is None
+
+
+def test_running_jobs_are_counted_by_their_stage(
+    database: Database, jobs: JobRepository, leases: Leases, clock: Clock
+) -> None:
+    for _ in range(4):
+        jobs.add(new(database, clock))
+    held = [leases.claim([GPU], WORKER) for _ in range(3)]
+    for lease in held[:2]:
+        assert lease is not None
+        leases.tell(lease, 0.5, "restore")
+    assert jobs.stages() == {None: 1, "restore": 2}

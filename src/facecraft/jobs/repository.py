@@ -296,6 +296,13 @@ class JobRepository:
             found = {JobState(row.state): row.number for row in connection.execute(query)}
         return {state: found.get(state, 0) for state in JobState}
 
+    def stages(self) -> dict[str | None, int]:
+        """Return how many running jobs are in each stage; None: in none that was told of yet."""
+        running = JOBS.c.state == JobState.RUNNING.value
+        query = sa.select(JOBS.c.stage, sa.func.count().label("number")).where(running).group_by(JOBS.c.stage)
+        with self.database.read() as connection:
+            return {row.stage: row.number for row in connection.execute(query)}
+
     def _check_room(self, connection: Connection, owner: str | None) -> None:
         """Make sure that one more job of ``owner`` may wait. Raises BusyError."""
         if _reaches(connection, _WAITING, self._queue_limit):

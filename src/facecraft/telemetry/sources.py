@@ -17,6 +17,9 @@ from facecraft.jobs.repository import Depth
 from facecraft.jobs.workers import Worker
 from facecraft.telemetry.tally import STAGE_SECONDS, Tally
 
+_NO_STAGE = "begun"
+"""The stage of a job of which nothing was told yet but that it runs."""
+
 
 @dataclass(frozen=True, slots=True)
 class StudioSource:
@@ -112,6 +115,8 @@ class Fleet:
     depths: tuple[Depth, ...]
     workers: tuple[Worker, ...]
     """Those that were heard of lately."""
+    stages: Mapping[str | None, int]
+    """Running jobs in each stage; None: in none that was told of yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,11 @@ class FleetSource:
         jobs = GaugeMetricFamily("facecraft_jobs", "Jobs that are kept, by state.", labels=("state",))
         for state, count in fleet.jobs.items():
             jobs.add_metric((state.value,), count)
+        running = GaugeMetricFamily(
+            "facecraft_jobs_running", "Jobs that run, by the stage they are in.", labels=("stage",)
+        )
+        for stage, count in sorted(fleet.stages.items(), key=lambda each: each[0] or ""):
+            running.add_metric((stage or _NO_STAGE,), count)
         depth = GaugeMetricFamily("facecraft_queue_depth", "Jobs that wait in a queue.", labels=("queue",))
         age = GaugeMetricFamily(
             "facecraft_queue_oldest_seconds",
@@ -143,7 +153,7 @@ class FleetSource:
             depth.add_metric((queue,), 0 if waits is None else waits.waiting)
             oldest = None if waits is None else waits.oldest
             age.add_metric((queue,), 0.0 if oldest is None else max(0.0, (fleet.moment - oldest).total_seconds()))
-        yield from (jobs, depth, age)
+        yield from (jobs, running, depth, age)
         for name, text, value in (
             ("facecraft_workers", "Workers that were heard of lately.", len(fleet.workers)),
             (

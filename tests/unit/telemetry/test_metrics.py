@@ -74,7 +74,7 @@ def test_two_applications_count_apart() -> None:
 
 def test_processes_on_one_port_are_told_apart_and_what_they_share_is_not() -> None:
     metrics = Metrics.of_server(2)
-    metrics.add(FleetSource(lambda: Fleet(NOW, "0001", dict.fromkeys(JobState, 0), (), ()), ("gpu",)), shared=True)
+    metrics.add(FleetSource(lambda: Fleet(NOW, "0001", dict.fromkeys(JobState, 0), (), (), {}), ("gpu",)), shared=True)
     metrics.answered(Exchange(status=200), "GET", "/a", time.perf_counter())
     labels = {name: dict(given) for name, given in read(metrics)}
     assert labels["facecraft_http_requests_total"]["process"].isdigit()
@@ -115,11 +115,14 @@ def test_stages_models_and_jobs_are_told() -> None:
 def test_queues_are_told_while_they_are_empty_and_nothing_without_a_database() -> None:
     worker = Worker("w", "h", 1, "embedded", ("gpu",), "cpu", 2, "0", NOW, NOW, busy=1)
     depth = Depth("gpu", 3, NOW - timedelta(seconds=40))
-    fleet: list[Fleet | None] = [Fleet(NOW, "0001", {JobState.QUEUED: 3}, (depth,), (worker, worker))]
+    stages = {None: 1, "restore": 2}
+    fleet: list[Fleet | None] = [Fleet(NOW, "0001", {JobState.QUEUED: 3}, (depth,), (worker, worker), stages)]
     metrics = Metrics()
     metrics.add(FleetSource(lambda: fleet[0], ("gpu", "render")), shared=True)
     found = read(metrics)
     assert of(found, "facecraft_jobs", state="queued") == 3
+    assert of(found, "facecraft_jobs_running", stage="restore") == 2
+    assert of(found, "facecraft_jobs_running", stage="begun") == 1
     assert of(found, "facecraft_queue_depth", queue="gpu") == 3
     assert of(found, "facecraft_queue_oldest_seconds", queue="gpu") == 40
     assert of(found, "facecraft_queue_depth", queue="render") == of(

@@ -42,8 +42,9 @@ class FleetWatch:
     def _look(self) -> Fleet | None:
         try:
             jobs = self._studio.jobs
-            counts, depths = jobs.repository.counts(), jobs.repository.depths()
-            return Fleet(jobs.repository.clock(), jobs.database.revision(), counts, depths, jobs.workers.alive())
+            counts, depths, stages = jobs.repository.counts(), jobs.repository.depths(), jobs.repository.stages()
+            moment, revision = jobs.repository.clock(), jobs.database.revision()
+            return Fleet(moment, revision, counts, depths, jobs.workers.alive(), stages)
         except FacecraftError as error:
             log.warning("jobs could not be counted: %s", error.message, extra={"detail": error.detail})
             return None
