@@ -94,8 +94,8 @@ class AccountConfig(BaseModel):
 
     # --- limits for each caller
     rate_limit: Rate = ""
-    """Requests that one API key, user or (for those without) address may send, such as ``120/minute;2000/hour``. Empty:
-    any number."""
+    """Requests that one user (all keys and sessions together), key of the operator or (for those without) address may
+    send, such as ``120/minute;2000/hour``. Empty: any number."""
     auth_rate_limit: Rate = "10/minute"
     """Attempts to sign in, sign up, refresh, replace a password or delete the account, for each address and for each email. Empty: any number."""
     rate_limit_storage_url: SecretStr | None = None

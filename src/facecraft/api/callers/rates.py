@@ -55,11 +55,14 @@ def _parse(text: str) -> Address | None:
 
 
 def counted_as(caller: Caller | None, address: str) -> str:
-    """Return the name under which the calls of ``caller`` are counted: the key, else the user, else the address."""
-    if caller is not None and caller.key_id is not None:
-        return f"key:{caller.key_id}"
+    """Return the name under which the calls of ``caller`` are counted: the user, else the key, else the address.
+
+    Users make as many keys as they like: each of them would be another limit.
+    """
     if caller is not None and caller.user_id is not None:
         return f"user:{caller.user_id}"
+    if caller is not None and caller.key_id is not None:
+        return f"key:{caller.key_id}"
     return f"address:{address}"
 
 

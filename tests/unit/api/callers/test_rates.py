@@ -48,8 +48,9 @@ def test_without_proxies_the_header_is_ignored() -> None:
     assert address_of(scope("10.0.0.2", "198.51.100.7"), ()) == "10.0.0.2"
 
 
-def test_keys_come_before_users_and_users_before_addresses() -> None:
-    assert counted_as(Caller("u", user_id="u", key_id="k"), "1.1.1.1") == "key:k"
+def test_users_come_before_keys_and_keys_before_addresses() -> None:
+    assert counted_as(Caller("u", user_id="u", key_id="k"), "1.1.1.1") == "user:u"
+    assert counted_as(Caller(None, key_id="k"), "1.1.1.1") == "key:k"
     assert counted_as(Caller("u", user_id="u", session_id="s"), "1.1.1.1") == "user:u"
     assert counted_as(ANONYMOUS, "1.1.1.1") == counted_as(None, "1.1.1.1") == "address:1.1.1.1"
     assert counted_as(OPERATOR, "1.1.1.1") == "key:operator"
