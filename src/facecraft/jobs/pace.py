@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from itertools import accumulate
 
-from facecraft.jobs.tasks import PipelineTask, Task, UnknownTask
+from facecraft.jobs.tasks import FacesTask, PipelineTask, Task, UnknownTask
 from facecraft.progress import ProgressEvent
 
 _UNKNOWN_SECONDS = 3.0
@@ -31,7 +31,10 @@ _SMALLEST_STEP = 0.002
 
 
 class Pace:
-    """Seconds that each stage takes, learned in this process. Safe to use from several threads."""
+    """Seconds that each stage takes, learned in this process. Safe to use from several threads.
+
+    Tasks are known by their labels, so that this grows with what Facecraft can do and not with what callers send.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -66,9 +69,9 @@ class Tracker:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``fraction`` is what was told of the job before."""
-        self._name = task.name
+        self._name = task.label  # the names that callers choose are without number
         self._reads = isinstance(task, PipelineTask)  # its stages are told; other work is one stage
-        self._first = "decode" if self._reads else task.name
+        self._first = "decode" if self._reads else task.name if isinstance(task, FacesTask) else task.label
         self._marks = marks_of(task)
         self._total = max(1, total)
         self._pace = pace

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, TypeAdapter, 
 
 from facecraft.options import Options
 from facecraft.pipelines.pipeline import Pipeline
+from facecraft.pipelines.presets import PRESETS
 from facecraft.pipelines.recognition import FACES
 
 GPU = "gpu"
@@ -23,6 +24,8 @@ QUEUES = (GPU, RENDER, FALLBACK)
 LONGEST_NAME = 60
 DETECT = "detect"
 """The preset that finds faces and makes no picture."""
+UNNAMED = "pipeline"
+"""What a pipeline of a caller's own is called by default, and counted by whatever they call it."""
 FACES_PREFIX = "faces-"
 """What a preset begins with that looks at faces."""
 
@@ -33,7 +36,7 @@ class PipelineTask(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["pipeline"] = "pipeline"
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=LONGEST_NAME)] = "pipeline"
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=LONGEST_NAME)] = UNNAMED
     """The word for it in lists: the preset that it came from."""
     pipeline: Pipeline
     write: bool = True
@@ -43,6 +46,11 @@ class PipelineTask(BaseModel):
     def word(self) -> str:
         """The word for it in lists."""
         return self.name
+
+    @property
+    def label(self) -> str:
+        """The word to count it by: one of this program, however its caller named it."""
+        return _label(self.name)
 
     @property
     def queue(self) -> str:
@@ -64,6 +72,11 @@ class FacesTask(BaseModel):
     def word(self) -> str:
         """The word for it in lists: the preset."""
         return f"{FACES_PREFIX}{self.name}"
+
+    @property
+    def label(self) -> str:
+        """The word to count it by."""
+        return self.word
 
     @model_validator(mode="before")
     @classmethod
@@ -95,6 +108,15 @@ class UnknownTask(BaseModel):
     name: str
     queue: str
 
+    @property
+    def label(self) -> str:
+        """The word to count it by."""
+        return _label(self.name)
+
 
 TASK: TypeAdapter[PipelineTask | FacesTask] = TypeAdapter(Task)
 """Reads and writes the stored form of a task."""
+
+
+def _label(name: str) -> str:
+    return name if name in PRESETS or name == DETECT else UNNAMED

@@ -14,9 +14,7 @@ from facecraft.galleries.opening import open_galleries
 from facecraft.imaging.image import Image
 from facecraft.jobs.job import Job
 from facecraft.jobs.opening import Jobs, open_jobs
-from facecraft.jobs.tasks import DETECT, FacesTask
 from facecraft.models.hub import ModelHub
-from facecraft.pipelines.presets import PRESETS
 from facecraft.settings import Settings
 from facecraft.storage.opening import open_store as open_blob_store
 from facecraft.studio.result import Picture
@@ -102,8 +100,7 @@ class Keeping:
             self._database.close()
 
     def _ended(self, job: Job) -> None:
-        """Count a job that has ended; how the caller named a pipeline of their own is no name to count by."""
-        known = isinstance(job.task, FacesTask) or job.name in (*PRESETS, DETECT)
-        self._tally.ended(job.name if known else "pipeline", job.state.value)
+        """Count a job that has ended, and tell whoever wants to know."""
+        self._tally.ended(job.task.label, job.state.value)
         for call in tuple(self._listeners):
             call(job)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from facecraft.jobs.pace import REPORT_SECONDS, Pace, Tracker, marks_of
-from facecraft.jobs.tasks import FacesTask, PipelineTask
+from facecraft.jobs.tasks import FacesTask, PipelineTask, UnknownTask
 from facecraft.pipelines.presets import CutoutPresetOptions
 from facecraft.pipelines.recognition import EmbedOptions
 from facecraft.progress import ProgressEvent
@@ -147,3 +147,17 @@ def test_work_without_stages_moves_too(clock: Clock) -> None:
     told = told_over(tracker, clock, 5)
     assert {stage for _, stage in told} == {"embeddings"}
     assert told[-1][0] > told[0][0] > 0
+
+
+def test_names_that_callers_choose_are_learned_as_one(clock: Clock) -> None:
+    pace = Pace()
+    for number in range(50):
+        named = PipelineTask(name=f"mine-{number}", pipeline=CUTOUT.pipeline)
+        for task in (named, UnknownTask(name=named.name, queue="gpu"), CUTOUT, EMBED):
+            tracker = Tracker(task, 1, pace, clock=clock)
+            tracker.begin(0)
+            tracker(ProgressEvent("detect", 0.0))
+            clock.now += 40
+            tracker.end(1)
+    assert {task for task, _ in pace._seconds} == {"pipeline", "cutout", "faces-embeddings"}
+    assert pace.expected("pipeline", "detect") == pytest.approx(40)
