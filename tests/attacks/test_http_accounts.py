@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from facecraft.accounts.records import Role, Scope
-from services.people import PASSWORD, SECRET, Person, key_for, signed_in
+from services.people import PASSWORD, SECRET, Person, accounts_of, key_for, signed_in
 
 V1 = "/api/v1"
 ANN, NOBODY = "ann@example.org", "nobody@example.org"
@@ -178,14 +178,27 @@ def test_guessing_passwords_ends_soon(open_door: Callable[..., object]) -> None:
         assert 1 <= int(replies[-1].headers["retry-after"]) <= 60
         right = door.client.post(f"{V1}/auth/login", json={"email": ANN, "password": PASSWORD})
         assert right.status_code == 429  # also with the right one: a guesser must not learn that it was right
-        for path in ("refresh", "forgot-password", "reset-password", "signup"):
-            body = {"email": NOBODY, "password": PASSWORD, "token": "x", "refreshToken": "x"}
+        for path in ("forgot-password", "reset-password", "signup"):
+            body = {"email": NOBODY, "password": PASSWORD, "token": "x"}
             wanted = {
-                "refresh": ("refreshToken",), "forgot-password": ("email",), "reset-password": ("token", "password"),
-                "signup": ("email", "password"),
+                "forgot-password": ("email",), "reset-password": ("token", "password"), "signup": ("email", "password"),
             }[path]  # fmt: skip
             reply = door.client.post(f"{V1}/auth/{path}", json={name: body[name] for name in wanted})
             assert reply.status_code == 429, path
+
+
+def test_guessing_refresh_tokens_ends_soon_and_locks_nobody_out(open_door: Callable[..., object]) -> None:
+    door = open_door(jwt_secret_key=SECRET, auth_rate_limit="3/minute")
+
+    def refresh(token: str) -> httpx.Response:
+        return door.client.post(f"{V1}/auth/refresh", json={"refreshToken": token})
+
+    with signed_in(door, ANN) as ann, accounts_of(door.settings) as accounts:
+        mine = accounts.sessions.open(ann.user).refresh_token
+        assert [refresh(f"guess {number}").status_code for number in range(5)] == [401] * 3 + [429] * 2
+        assert refresh(mine).status_code == 200
+        right = door.client.post(f"{V1}/auth/login", json={"email": ANN, "password": PASSWORD})
+        assert right.status_code == 200
 
 
 def test_guessing_one_password_from_many_addresses_ends_soon(open_door: Callable[..., object]) -> None:

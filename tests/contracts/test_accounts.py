@@ -464,6 +464,14 @@ def test_of_many_refreshes_at_once_one_succeeds_without_a_grace(
         assert strict.sessions.browse(ann.id) == ()
 
 
+def test_a_refresh_token_names_its_session_also_when_it_was_used(accounts: Accounts, ann: User) -> None:
+    grant = accounts.sessions.open(ann)
+    session_id = accounts.callers.find(grant.access_token).session_id
+    later = accounts.sessions.refresh(grant.refresh_token)
+    assert {accounts.sessions.of(one.refresh_token) for one in (grant, later)} == {session_id}
+    assert accounts.sessions.of("x") is None
+
+
 def test_tabs_that_refresh_at_once_all_stay_signed_in(accounts: Accounts, ann: User) -> None:
     done = [grant for grant in refresh_at_once(accounts, accounts.sessions.open(ann).refresh_token) if grant]
     assert len(done) == 4

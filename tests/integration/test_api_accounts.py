@@ -330,6 +330,28 @@ def test_callers_are_limited_each_for_themselves(open_door: Callable[..., object
             assert accounts.users.find(EMAIL) is not None
 
 
+def test_an_office_behind_one_address_refreshes_without_locking_itself_out(open_door: Callable[..., object]) -> None:
+    door = open_door(auth="required", auth_rate_limit="2/minute", refresh_rate_limit="4/minute", jwt_secret_key=SECRET)
+
+    def refresh(token: str) -> httpx.Response:
+        return door.client.post(f"{V1}/auth/refresh", json={"refreshToken": token})
+
+    with signed_in(door, EMAIL) as ann, accounts_of(door.settings) as accounts:
+        for _ in range(6):  # colleagues, or the same user elsewhere
+            assert refresh(accounts.sessions.open(ann.user).refresh_token).status_code == 200
+        login = {"email": EMAIL, "password": PASSWORD}
+        tokens = door.client.post(f"{V1}/auth/login", json=login).json()
+        for _ in range(4):
+            reply = refresh(tokens["refreshToken"])
+            assert reply.status_code == 200
+            tokens = reply.json()
+        too_many = refresh(tokens["refreshToken"])
+        assert code(too_many) == (429, "rate_limited")
+        assert too_many.headers["ratelimit-limit"] == "4"
+        assert accounts.sessions.of(tokens["refreshToken"]) is not None  # it is not used up by that
+        assert door.client.get(f"{V1}/account/profile", headers=bearer(tokens["token"])).status_code == 200
+
+
 def test_behind_a_proxy_each_address_has_its_own_limit(open_door: Callable[..., object]) -> None:
     door = open_door(rate_limit="1/minute", trusted_proxies="127.0.0.0/8")
 

@@ -97,7 +97,10 @@ class AccountConfig(BaseModel):
     """Requests that one user (all keys and sessions together), key of the operator or (for those without) address may
     send, such as ``120/minute;2000/hour``. Empty: any number."""
     auth_rate_limit: Rate = "10/minute"
-    """Attempts to sign in, sign up, refresh, replace a password or delete the account, for each address and for each email. Empty: any number."""
+    """Attempts to sign in, sign up, replace a password or delete the account, for each address and for each email; and
+    refresh tokens of no session, for each address. Empty: any number."""
+    refresh_rate_limit: Rate = "60/minute"
+    """Times that one session may be refreshed, wherever from. Empty: any number."""
     rate_limit_storage_url: SecretStr | None = None
     """Redis that counts requests for several server processes together, such as redis://redis:6379/1. Unset: each process
     counts its own."""

@@ -77,6 +77,13 @@ class Sessions:
             self._insert(connection, user.id, session_id=session_id, refresh=refresh, agent=agent)
         return self._grant(user, session_id, refresh)
 
+    def of(self, token: str) -> str | None:
+        """Return the id of the session that a refresh token was issued for, also if it was used; None: of none."""
+        query = sa.select(REFRESH_TOKENS.c.session_id).where(REFRESH_TOKENS.c.digest == digest(token))
+        with self._database.read() as connection:
+            found: str | None = connection.execute(query).scalar_one_or_none()
+        return found
+
     def refresh(self, token: str) -> Grant:
         """Return new tokens for a refresh token, which is used up by that. Raises TokenInvalidError."""
         sent, fresh, moment = digest(token), new_secret(), now()

@@ -84,6 +84,7 @@ class Gate:
         counts = Counts(None if url is None else url.get_secret_value())
         self._calls = Rates(settings.rate_limit, counts)
         self._attempts = Rates(settings.auth_rate_limit, counts)
+        self._refreshes = Rates(settings.refresh_rate_limit, counts)
         self._accounts: LazyAccounts | None = None
         self._hashing: anyio.CapacityLimiter | None = None
         self._was_closed = False
@@ -135,6 +136,16 @@ class Gate:
         await self._count(connection, self._attempts, f"auth:address:{self._address(connection)}")
         if email is not None:
             await self._count(connection, self._attempts, f"auth:{rates.email_name(email)}")
+
+    async def attempt_refresh(self, connection: Connection, session_id: str | None) -> None:
+        """Count a refresh of a session, or (None) a token of no session, by address. Raises RateLimitedError.
+
+        Nobody can guess a token, and colleagues share an address: they must not lock each other out, nor from signing in.
+        """
+        if session_id is None:
+            await self._count(connection, self._attempts, f"refresh:address:{self._address(connection)}")
+        else:
+            await self._count(connection, self._refreshes, f"refresh:session:{session_id}")
 
     async def hash(self, work: Callable[[], T]) -> T:
         """Do ``work``, which hashes a password, in one of few threads. Raises BusyError when too many wait."""

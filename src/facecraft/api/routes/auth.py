@@ -38,8 +38,8 @@ async def refresh(request: Request, body: Refresh, gate: GateOf, accounts: Accou
     """Replace both tokens. A refresh token is good for one use: when it comes again, the whole session ends.
 
     Only within the seconds of FACECRAFT_REFRESH_GRACE_SECONDS it is answered again, with tokens of the same session."""
-    await gate.attempt(request.scope)
     token = body.refresh_token.get_secret_value()
+    await gate.attempt_refresh(request.scope, await anyio.to_thread.run_sync(accounts.sessions.of, token))
     return Tokens.of(await anyio.to_thread.run_sync(accounts.sessions.refresh, token))
 
 
