@@ -213,7 +213,7 @@ class CeleryEngine:
 
     def dead(self) -> tuple[str, ...]:
         """Return the names of threads that have stopped and should not have."""
-        return dead((self._dispatcher.loop, self._housekeeping.loop))
+        return dead((self._dispatcher.loop, *self._housekeeping.loops))
 
     def close(self) -> None:
         """Stop; jobs go on elsewhere."""

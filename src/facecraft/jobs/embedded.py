@@ -71,7 +71,7 @@ class EmbeddedEngine:
 
     def dead(self) -> tuple[str, ...]:
         """Return the names of threads that have stopped and should not have."""
-        return dead((*self._loops, self._pulse.loop, self._housekeeping.loop))
+        return dead((*self._loops, self._pulse.loop, *self._housekeeping.loops))
 
     def close(self, *, grace: float = GRACE_SECONDS) -> None:
         """Take up nothing more, let running jobs end for ``grace`` seconds, then give them back to the queue."""

@@ -6,17 +6,20 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from facecraft.api.watching.parts import threads_part
+from facecraft.db.ids import new_id
 from facecraft.db.opening import open_database
 from facecraft.errors import PartNotReadyError
+from facecraft.jobs import housekeeping
 from facecraft.jobs.capacity import Capacity
 from facecraft.jobs.config import JobConfig
 from facecraft.jobs.embedded import EmbeddedEngine
-from facecraft.jobs.housekeeping import Chore, Housekeeping
+from facecraft.jobs.housekeeping import Chore, Housekeeping, chores_of
 from facecraft.jobs.job import Item, JobState, Lease, NewJob
 from facecraft.jobs.leases import Leases, Renewal
 from facecraft.jobs.loops import Loop, dead
@@ -24,6 +27,7 @@ from facecraft.jobs.opening import open_jobs
 from facecraft.jobs.performing import Product
 from facecraft.jobs.tasks import PipelineTask, Task
 from facecraft.jobs.webhooks.delivery import Deliverer
+from facecraft.jobs.webhooks.sealing import Seal
 from facecraft.pipelines.presets import CutoutPresetOptions
 from facecraft.pipelines.stage import Watch
 from facecraft.storage import ObjectBlobStore
@@ -53,9 +57,50 @@ def test_a_chore_that_fails_unexpectedly_is_done_again_and_holds_up_no_other(cap
     with caplog.at_level(logging.ERROR, "facecraft.jobs"):
         chores.start()
         until(lambda: min(done.count("breaks"), done.count("works")) >= 3)
-    assert dead([chores.loop]) == ()
+    assert dead(chores.loops) == ()
     chores.close()
     assert [record.message for record in caplog.records] == ["something unexpected went wrong in chores, which goes on"]
+
+
+def test_no_chore_holds_up_the_recovery_of_jobs() -> None:
+    """As when a large bucket is listed, or twenty thousand jobs are forgotten."""
+    stuck, end, taken = threading.Event(), threading.Event(), threading.Semaphore(0)
+
+    def slow() -> None:
+        stuck.set()
+        end.wait(SOON)
+
+    chores = Housekeeping([Chore("slow", slow, 60.0), Chore("take back", taken.release, 0.01, urgent=True)])
+    chores.start()
+    try:
+        assert stuck.wait(SOON)
+        for _ in range(3):
+            assert taken.acquire(timeout=SOON)
+        assert [loop.name for loop in chores.loops] == ["recovery", "chores"]
+    finally:
+        end.set()
+        chores.close()
+
+
+def test_forgetting_jobs_ends_its_round_although_more_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_database(f"sqlite:///{tmp_path / 'facecraft.db'}", migrate=True) as database:
+        jobs = open_jobs(database, ObjectBlobStore.memory(), JobConfig(), retention=timedelta(microseconds=1))
+        for _ in range(600):
+            jobs.repository.record(NewJob(None, TASK, (Item(0, None, {}),)), job_id=new_id())
+        chores = {chore.name: chore for chore in chores_of(jobs)}
+        assert [name for name, chore in chores.items() if chore.urgent] == ["jobs of dead workers"]
+        monkeypatch.setattr(housekeeping, "_ROUND_SECONDS", 0.0)
+        chores["old jobs and files"].do()
+        assert jobs.repository.counts()[JobState.SUCCEEDED] == 400
+        monkeypatch.setattr(housekeeping, "_ROUND_SECONDS", SOON)
+        chores["old jobs and files"].do()
+        assert jobs.repository.counts()[JobState.SUCCEEDED] == 0
+
+
+def test_processes_that_start_together_do_their_chores_apart() -> None:
+    waits = {housekeeping._spread() for _ in range(20)}
+    assert len(waits) > 1
+    assert 0 <= min(waits) <= max(waits) <= 0.1
 
 
 def test_a_thread_that_stopped_is_named_and_the_server_is_not_ready() -> None:
@@ -104,7 +149,7 @@ def test_jobs_are_taken_up_although_asking_for_them_broke(tmp_path: Path) -> Non
             assert engine.dead() == ()
         finally:
             engine.close()
-        assert set(engine.dead()) == {"job-0", "pulse", "chores"}
+        assert set(engine.dead()) == {"job-0", "pulse", "recovery", "chores"}
 
 
 def test_a_stop_says_what_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -145,7 +190,7 @@ class Misread(Deliverer):
 
 def test_webhooks_are_told_although_looking_for_them_broke(tmp_path: Path) -> None:
     with open_database(f"sqlite:///{tmp_path / 'facecraft.db'}", migrate=True) as database:
-        deliverer = Misread(database, poll_seconds=0.01)
+        deliverer = Misread(database, Seal(lambda: "5f2c8e1b9a7d4063b1e8c2f7a9d05e34"), poll_seconds=0.01)
         deliverer.start()
         until(lambda: deliverer.broken > 3)
         assert not deliverer.loop.dead
