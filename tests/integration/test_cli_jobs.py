@@ -122,6 +122,20 @@ def test_a_waiting_job_is_cancelled_and_a_running_one_asked_to_stop(ran: Ran, ma
     assert ran("cancel", waiting)[0] == EXIT_CODES[Kind.CONFLICT]
 
 
+def test_everything_that_happened_to_a_long_job_is_shown(ran: Ran, made: Made) -> None:
+    job = made()
+    with Studio.open(Settings.load()) as studio:
+        lease = studio.jobs.leases.claim(QUEUES, job)
+        assert lease is not None
+        for number in range(600):
+            studio.jobs.leases.tell(lease, number / 600, "restore")
+        studio.jobs.leases.finish(lease, JobState.CANCELLED)
+    _, out, _ = ran("show", job)
+    assert out.splitlines()[-1].split()[:2] == ["603", "cancelled"]
+    story = json.loads(ran("show", job, "--json")[1])
+    assert [event["number"] for event in story["events"]] == list(range(1, 604))
+
+
 def test_a_deleted_job_leaves_no_file(ran: Ran, made: Made, home: Path) -> None:
     job = made()
     kept = [path for path in (home / "results").rglob("*") if path.is_file()]

@@ -13,6 +13,7 @@ from facecraft.cli.console import counted, result, say, table
 from facecraft.cli.opening import group, opened_jobs
 from facecraft.db.listing import Listing
 from facecraft.jobs.job import EVERYBODY, Event, Item, Job, JobState, Owner
+from facecraft.jobs.opening import Jobs
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a job; see the command list.")]
 All = Annotated[bool, typer.Option("--all", help="The jobs of every user, not only those of anonymous callers.")]
@@ -89,12 +90,20 @@ def _show(ctx: typer.Context, job_id: Id, *, everybody: All = False, as_json: Js
             jobs.repository.position(job),
             jobs.repository.items(_owner(everybody), job_id),
             tuple(Artifact(blob.name or blob.id, blob.media_type, blob.bytes) for blob in jobs.blobs.artifacts(job.id)),
-            jobs.repository.events(job.id),
+            _events(jobs, job.id),
         )
     if as_json:
         result(TypeAdapter(Story).dump_json(story, indent=2).decode())
         return
     _tell(story)
+
+
+def _events(jobs: Jobs, job_id: str) -> tuple[Event, ...]:
+    """Return everything that happened to a job: one of a thousand pictures has more than the database tells at once."""
+    found: list[Event] = []
+    while part := jobs.repository.events(job_id, after=found[-1].number if found else 0):
+        found += part
+    return tuple(found)
 
 
 def _tell(story: Story) -> None:
