@@ -26,7 +26,7 @@ from facecraft.errors import (
 )
 from facecraft.jobs import blob_rows
 from facecraft.jobs.blobs import Blobs
-from facecraft.jobs.job import ENDED, TRANSITIONS, Failure, Input, Item, Job, JobState, NewJob
+from facecraft.jobs.job import ENDED, TRANSITIONS, Delay, Failure, Input, Item, Job, JobState, NewJob
 from facecraft.jobs.leases import Leases
 from facecraft.jobs.repository import JobRepository
 from facecraft.jobs.tasks import GPU, FacesTask, PipelineTask
@@ -35,6 +35,8 @@ from facecraft.pipelines.recognition import EmbedOptions
 from facecraft.storage import ObjectBlobStore
 
 WORKER = str(uuid.uuid4())
+AWAY = Failure("storage_error", "away")
+MEMORY = Failure("out_of_memory", "no memory is left")
 HOUR = timedelta(hours=1)
 NEVER_MADE = "3f0c9a52-7f4e-4d0b-9c39-5f3f4be0a6d1"
 
@@ -273,18 +275,56 @@ def test_what_is_given_back_waits_and_keeps_its_attempts(
     jobs.add(new(database, clock))
     lease = leases.claim([GPU], WORKER)
     assert lease is not None
-    leases.give_back(lease, seconds=10)
-    assert leases.claim([GPU], WORKER) is None
-    clock.turn(11)
+    leases.give_back(lease)
     again = leases.claim([GPU], WORKER)
     assert again is not None
     assert again.job.attempt == 1
     assert leases.may_try_again(again)
-    leases.give_back(again, counts=True)
+    leases.put_off(again, MEMORY, counts=True)
+    assert leases.claim([GPU], WORKER) is None
+    clock.turn(3)
     last = leases.claim([GPU], WORKER)
     assert last is not None
     assert last.job.attempt == 2
     assert not leases.may_try_again(last)
+
+
+def test_what_is_away_is_waited_for_longer_and_longer_and_counts_for_nothing(
+    database: Database, jobs: JobRepository, leases: Leases, clock: Clock
+) -> None:
+    job = jobs.add(new(database, clock))
+    since, delays = clock(), []
+    for _ in range(12):
+        lease = leases.claim([GPU], WORKER)
+        assert lease is not None
+        assert (lease.job.attempt, leases.may_wait(lease)) == (1, True)
+        delays.append(leases.put_off(lease, AWAY, counts=False))
+        waiting = jobs.get(None, job.id)
+        assert (waiting.state, waiting.attempt, waiting.delay) == (JobState.QUEUED, 0, Delay(AWAY, since))
+        assert jobs.events(job.id)[-1].data["delay"] == {"code": "storage_error", "message": "away", "hint": None}
+        clock.turn(delays[-1])
+    assert delays == [2, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
+    clock.turn(21_600)
+    lease = leases.claim([GPU], WORKER)
+    assert lease is not None
+    assert not leases.may_wait(lease)
+
+
+def test_an_item_that_is_done_ends_the_wait_of_its_job(
+    database: Database, jobs: JobRepository, leases: Leases, clock: Clock
+) -> None:
+    job = jobs.add(new(database, clock, items=2))
+    first = leases.claim([GPU], WORKER)
+    assert first is not None
+    leases.put_off(first, AWAY, counts=False)
+    clock.turn(20_000)
+    again = leases.claim([GPU], WORKER)
+    assert again is not None
+    leases.finish_item(again, leases.items(again)[0], None, fraction=0.5)
+    clock.turn(5_000)
+    assert leases.may_wait(again)
+    assert leases.put_off(again, AWAY, counts=False) == 2
+    assert jobs.get(None, job.id).delay == Delay(AWAY, clock())
 
 
 def test_cancelling(
@@ -314,7 +354,7 @@ def test_what_somebody_wants_to_stop_is_not_given_back(
     lease = leases.claim([GPU], WORKER)
     assert lease is not None
     jobs.cancel(None, job.id)
-    leases.give_back(lease, seconds=300, counts=True)
+    assert leases.put_off(lease, AWAY, counts=False) == 0
     assert jobs.get(None, job.id).state is JobState.CANCELLED
     assert ended == [(job.id, JobState.CANCELLED)]
     with pytest.raises(LeaseLostError):
@@ -357,7 +397,7 @@ def test_what_failed_of_a_batch_can_be_tried_again(
     assert expiry_of(database, items[0]) == clock()
     assert expiry_of(database, items[1]) == clock() + HOUR
     again = jobs.retry(None, job.id)
-    assert (again.state, again.succeeded, again.failed) == (JobState.QUEUED, 1, 0)
+    assert (again.state, again.fraction, again.succeeded, again.failed) == (JobState.QUEUED, 0.5, 1, 0)
     assert [item.state for item in jobs.items(None, job.id)] == [JobState.SUCCEEDED, JobState.QUEUED]
     second = leases.claim([GPU], WORKER)
     assert second is not None

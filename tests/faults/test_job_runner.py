@@ -115,6 +115,11 @@ def submit(jobs: Jobs, pictures: int = 1) -> Job:
     return jobs.repository.add(NewJob(None, TASK, items))
 
 
+def make_due(jobs: Jobs, job: Job) -> None:
+    with jobs.database.write() as connection:
+        connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(due_at=jobs.repository.clock()))
+
+
 def wait_seconds(jobs: Jobs, job: Job) -> float:
     due: datetime = jobs.repository.get(None, job.id).due_at
     return (due - jobs.repository.clock()) / timedelta(seconds=1)
@@ -126,13 +131,42 @@ def test_a_store_that_is_away_makes_the_job_wait_and_try_again(
     job = submit(jobs)
     store.failing = True
     waiting = run(FakePerformer())
-    assert (waiting.state, waiting.attempt, waiting.failure) == (JobState.QUEUED, 1, None)
+    assert (waiting.state, waiting.attempt, waiting.failure) == (JobState.QUEUED, 0, None)
+    assert waiting.delay is not None
+    assert waiting.delay.why.code == "storage_error"
     assert 1 < wait_seconds(jobs, job) <= 2
     assert jobs.leases.claim([GPU], "01a1fc35-62b7-788a-bb7c-e52f40bb0f7c") is None
     store.failing = False
     time.sleep(max(0.0, wait_seconds(jobs, job)) + 0.05)
     ended = run(FakePerformer())
-    assert (ended.state, ended.attempt) == (JobState.SUCCEEDED, 2)
+    assert (ended.state, ended.attempt) == (JobState.SUCCEEDED, 1)
+
+
+def test_a_store_that_is_away_for_more_attempts_than_a_job_has_fails_nothing(
+    jobs: Jobs, store: FlakyStore, run: Callable[[Performer], Job]
+) -> None:
+    job = submit(jobs, 2)
+    store.failing = True
+    for _ in range(4):  # two attempts are all that it has
+        waiting = run(FakePerformer())
+        assert (waiting.state, waiting.failed) == (JobState.QUEUED, 0)
+        make_due(jobs, job)
+    store.failing = False
+    ended = run(FakePerformer())
+    assert (ended.state, ended.succeeded, ended.failed) == (JobState.SUCCEEDED, 2, 0)
+
+
+def test_patience_has_an_end(database: Database, store: FlakyStore, pulse: Pulse) -> None:
+    impatient = open_jobs(database, store, JobConfig(job_patience_seconds=0), retention=None)
+    submit(impatient)
+    store.failing = True
+    for _ in range(2):
+        lease = taken(impatient, pulse)
+        JobRunner(impatient.leases, impatient.blobs, FakePerformer(), pulse, timeout_seconds=30).run(lease)
+        make_due(impatient, lease.job)
+    ended = impatient.repository.get(None, lease.job.id)
+    assert ended.failure is not None
+    assert (ended.state, ended.failure.code) == (JobState.FAILED, "storage_error")
 
 
 def test_the_last_attempt_fails_with_the_reason(jobs: Jobs, run: Callable[[Performer], Job]) -> None:
@@ -346,7 +380,7 @@ def test_what_can_never_be_written_does_not_keep_a_worker_for_ever(jobs: Jobs, p
     thread.join(15)
     assert not thread.is_alive()
     found = jobs.repository.get(None, lease.job.id)
-    assert (found.state, found.failure and found.failure.message) == (JobState.FAILED, "This cannot be written.")
+    assert (found.state, found.delay and found.delay.why.message) == (JobState.QUEUED, "This cannot be written.")
 
 
 def test_a_stopping_process_gives_its_job_back_uncounted(jobs: Jobs, pulse: Pulse) -> None:

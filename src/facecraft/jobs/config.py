@@ -28,7 +28,11 @@ class JobConfig(BaseModel):
     job_timeout_seconds: Annotated[float, Field(gt=0)] = 3600.0
     """Longest time one attempt of a job may take; it then fails with ``deadline_exceeded``."""
     job_max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
-    """How often a job is taken up when its worker died or a service was away; errors of its pictures fail at once."""
+    """How often a job is taken up when its worker died or its device had no memory left; errors of its pictures fail at
+    once."""
+    job_patience_seconds: Annotated[float, Field(ge=0)] = 21_600.0
+    """How long a job waits for something that it needs and that is away or full: the store, the database, a model that is
+    being installed. Nothing of it fails meanwhile; it is tried again and again, every five minutes in the end."""
     job_lease_seconds: Annotated[float, Field(ge=1, le=600)] = 30.0
     """A worker that was not heard of for so long is taken for dead, and its job goes to another."""
     worker_metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0

@@ -74,6 +74,14 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Delay:
+    """Why a job that was begun waits: what it needs is away for the time being."""
+
+    why: Failure
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """One picture that an item needs."""
 
@@ -123,6 +131,9 @@ class Job:
     created_at: datetime
     updated_at: datetime
     due_at: datetime
+    """Not to be started before."""
+    delay: Delay | None
+    """Why it waits until then, where something that it needs is away."""
     started_at: datetime | None
     finished_at: datetime | None
     expires_at: datetime | None

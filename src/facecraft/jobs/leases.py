@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -19,7 +20,7 @@ from facecraft.db.tables import JOBS
 from facecraft.db.types import UtcDateTime
 from facecraft.errors import CancelledError, JobAbandonedError, LeaseLostError
 from facecraft.jobs import blob_rows, rows
-from facecraft.jobs.job import Failure, Item, JobState, Lease
+from facecraft.jobs.job import Delay, Failure, Item, JobState, Lease
 from facecraft.jobs.repository import Also, JobRepository, nothing
 
 
@@ -56,7 +57,8 @@ _END_ITEM = {
     JobState.SUCCEEDED: rows.changing(*_HELD, succeeded=JOBS.c.succeeded + 1),
     JobState.FAILED: rows.changing(*_HELD, failed=JOBS.c.failed + 1),
 }
-_CHECK = sa.select(JOBS.c.cancel_at).where(JOBS.c.id == sa.bindparam("the_job"), *_HELD).with_for_update()
+_LOOK = sa.select(JOBS.c.cancel_at, JOBS.c.delayed_since).where(JOBS.c.id == sa.bindparam("the_job"), *_HELD)
+_CHECK = _LOOK.with_for_update()
 _RENEW = JOBS.update().where(JOBS.c.id == sa.bindparam("the_job"), *_HELD).returning(JOBS.c.cancel_at)
 _REQUEUE = rows.changing()
 _REQUEUE_AND_FORGET = rows.changing(attempt=JOBS.c.attempt - 1)
@@ -71,15 +73,24 @@ class End:
     failure: Failure | None = None
 
 
+SHORTEST_DELAY = timedelta(seconds=2)
+LONGEST_DELAY = timedelta(minutes=5)
+PATIENCE = 21_600.0
+
+
 class Leases:
     """The workers' side of a :class:`JobRepository`."""
 
-    def __init__(self, jobs: JobRepository, *, seconds: float = 30.0, max_attempts: int = 3) -> None:
+    def __init__(
+        self, jobs: JobRepository, *, seconds: float = 30.0, max_attempts: int = 3, patience: float = PATIENCE
+    ) -> None:
+        """``patience`` is for how many seconds a job waits for what it needs."""
         self._jobs = jobs
         self._database = jobs.database
         self._clock = jobs.clock
         self._time = timedelta(seconds=seconds)
         self._max_attempts = max_attempts
+        self._patience = timedelta(seconds=patience)
         self.seconds = seconds
 
     def claim(self, queues: Sequence[str], worker_id: str) -> Lease | None:
@@ -166,7 +177,10 @@ class Leases:
         state = JobState.SUCCEEDED if failure is None else JobState.FAILED
         with self._database.write() as connection:
             more = {"item": item.position, "item_state": state.value}
-            self._change(connection, _END_ITEM[state], lease, {"fraction": fraction}, event="item", now=now, more=more)
+            values: dict[str, object] = {"fraction": fraction}
+            if failure is None:  # what it needs is there again
+                values |= {"delayed_since": None, "delayed_by": None}
+            self._change(connection, _END_ITEM[state], lease, values, event="item", now=now, more=more)
             ended = replace(item, state=state, failure=failure, finished_at=now)
             rows.end_item(connection, lease.job.id, ended)
             if failure is None:
@@ -182,21 +196,44 @@ class Leases:
             self._check(connection, lease)
             self._jobs.end(connection, lease.job.id, state, failure, now)
 
-    def give_back(self, lease: Lease, *, seconds: float = 0.0, counts: bool = False) -> None:
-        """Put the job into the queue again, due in ``seconds``; the attempt is forgotten unless it ``counts``.
+    def give_back(self, lease: Lease) -> None:
+        """Put the job into the queue again as if it had not been taken.
 
         A job that somebody asked to stop is cancelled instead. Raises LeaseLostError.
         """
         now = self._clock()
         with self._database.write() as connection:
-            if self._check(connection, lease) is not None:
+            if self._check(connection, lease).cancel_at is not None:
                 self._jobs.end(connection, lease.job.id, JobState.CANCELLED, Failure.of(CancelledError()), now)
             else:
-                self._requeue(connection, lease.job.id, now, now + timedelta(seconds=seconds), counts=counts)
+                self._requeue(connection, lease.job.id, now, now, counts=False)
+
+    def may_wait(self, lease: Lease) -> bool:
+        """Whether the job has not waited too long yet for what it needs. Raises LeaseLostError."""
+        with self._database.read() as connection:
+            since = self._held(connection, lease).delayed_since
+        return since is None or self._clock() - since < self._patience
 
     def may_try_again(self, lease: Lease) -> bool:
-        """Whether the job may be taken up once more."""
+        """Whether the job may be taken up once more after an attempt that counts."""
         return lease.job.attempt < self._max_attempts
+
+    def put_off(self, lease: Lease, why: Failure, *, counts: bool) -> float:
+        """Put the job into the queue again because something that it needs is away; return for how many seconds.
+
+        That is as long as it has waited already: 2, 4, 8 … seconds, 5 minutes at most. The attempt is forgotten unless it
+        ``counts``. A job that somebody asked to stop is cancelled instead. Raises LeaseLostError.
+        """
+        now = self._clock()
+        with self._database.write() as connection:
+            row = self._check(connection, lease)
+            if row.cancel_at is not None:
+                self._jobs.end(connection, lease.job.id, JobState.CANCELLED, Failure.of(CancelledError()), now)
+                return 0.0
+            since = row.delayed_since or now
+            delay = min(LONGEST_DELAY, max(SHORTEST_DELAY, now - since))
+            self._requeue(connection, lease.job.id, now, now + delay, counts=counts, delay=Delay(why, since))
+            return delay.total_seconds()
 
     def abandon(self, worker_ids: Sequence[str]) -> None:
         """Let the leases of workers run out now that have ended for certain: :meth:`reclaim` takes their jobs back."""
@@ -290,16 +327,27 @@ class Leases:
             raise LeaseLostError
 
     @staticmethod
-    def _check(connection: Connection, lease: Lease) -> datetime | None:
-        """Hold the job's row, and return since when somebody wants it to stop. Raises LeaseLostError."""
-        row = connection.execute(_CHECK, {"the_job": lease.job.id, "the_lease": lease.token}).one_or_none()
-        if row is None:
-            raise LeaseLostError
-        moment: datetime | None = row.cancel_at
-        return moment
+    def _check(connection: Connection, lease: Lease) -> rows.AnyRow:
+        """Hold the job's row, and return what is asked of it besides. Raises LeaseLostError."""
+        return Leases._held(connection, lease, _CHECK)
 
     @staticmethod
-    def _requeue(connection: Connection, job_id: str, now: datetime, due: datetime, *, counts: bool) -> None:
+    def _held(connection: Connection, lease: Lease, query: sa.Select[Any] = _LOOK) -> rows.AnyRow:
+        row = connection.execute(query, {"the_job": lease.job.id, "the_lease": lease.token}).one_or_none()
+        if row is None:
+            raise LeaseLostError
+        return row
+
+    @staticmethod
+    def _requeue(
+        connection: Connection,
+        job_id: str,
+        now: datetime,
+        due: datetime,
+        *,
+        counts: bool,
+        delay: Delay | None = None,
+    ) -> None:
         values: dict[str, object] = {
             "state": JobState.QUEUED.value,
             "due_at": due,
@@ -309,5 +357,7 @@ class Leases:
             "lease_until": None,
             "worker_id": None,
         }
+        if delay is not None:
+            values |= {"delayed_since": delay.since, "delayed_by": rows.failure_row(delay.why)}
         statement = _REQUEUE if counts else _REQUEUE_AND_FORGET
         rows.change(connection, statement, job_id, values, event=JobState.QUEUED.value, now=now)

@@ -77,7 +77,12 @@ def open_jobs(
         config=config,
         database=database,
         repository=repository,
-        leases=Leases(repository, seconds=config.job_lease_seconds, max_attempts=config.job_max_attempts),
+        leases=Leases(
+            repository,
+            seconds=config.job_lease_seconds,
+            max_attempts=config.job_max_attempts,
+            patience=config.job_patience_seconds,
+        ),
         blobs=Blobs(database, store, quota_bytes=quota_bytes),
         workers=Workers(database, clock=repository.clock),
     )

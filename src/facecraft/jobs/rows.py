@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Row
 
 from facecraft.db.tables import BLOBS, JOB_EVENTS, JOB_INPUTS, JOB_ITEMS, JOBS
 from facecraft.jobs import blob_rows
-from facecraft.jobs.job import EVERYBODY, PICTURE, Event, Failure, Input, Item, Job, JobState, NewJob, Owner
+from facecraft.jobs.job import EVERYBODY, PICTURE, Delay, Event, Failure, Input, Item, Job, JobState, NewJob, Owner
 from facecraft.jobs.tasks import TASK, FacesTask, PipelineTask, UnknownTask
 
 AnyRow = Row[Any]
@@ -60,6 +60,7 @@ def job_of(row: AnyRow) -> Job:
         created_at=row.created_at,
         updated_at=row.updated_at,
         due_at=row.due_at,
+        delay=_delay_of(row),
         started_at=row.started_at,
         finished_at=row.finished_at,
         expires_at=row.expires_at,
@@ -73,6 +74,11 @@ def _task_of(row: AnyRow) -> PipelineTask | FacesTask | UnknownTask:
         return TASK.validate_python(row.request["task"])
     except ValidationError:
         return UnknownTask(name=row.name, queue=row.queue)
+
+
+def _delay_of(row: AnyRow) -> Delay | None:
+    why = failure_of(row.delayed_by)
+    return None if why is None or row.delayed_since is None else Delay(why, row.delayed_since)
 
 
 def item_of(row: AnyRow) -> Item:
@@ -195,6 +201,7 @@ def _note(connection: Connection, row: AnyRow, event: str, now: datetime, more: 
         "succeeded": row.succeeded,
         "failed": row.failed,
         "failure": row.failure,
+        "delay": row.delayed_by,
         **more,
     }
     values = {"job_id": row.id, "number": row.event_count, "type": event, "data": data, "created_at": now}

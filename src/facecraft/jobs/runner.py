@@ -34,9 +34,11 @@ from facecraft.pipelines.stage import Watch
 
 log = logging.getLogger("facecraft.jobs")
 
-TRANSIENT = (StorageError, DeviceMemoryError, ModelInstallingError)
-"""What may be over in a moment: the whole job waits and is taken up again."""
-LONGEST_DELAY = 300.0
+AWAY = (StorageError, ModelInstallingError)
+"""Something that the job needs is away or full: it waits until that is there again, for hours if it must be."""
+SHORT = (DeviceMemoryError,)
+"""What may be over in a moment, or is too much for the device for good: the job is tried again a few times."""
+TRANSIENT = (*AWAY, *SHORT)
 _WRITE_AGAIN_SECONDS = 0.5
 
 
@@ -88,10 +90,10 @@ class JobRunner:
         except LeaseLostError:
             raise
         except TRANSIENT as error:
-            if self.leases.may_try_again(lease):
-                seconds = min(LONGEST_DELAY, 2.0**lease.job.attempt)
-                log.warning("a job waits %.0f s: %s", seconds, error.message, extra=_about(lease, error))
-                self._write(hold, lambda: self.leases.give_back(lease, seconds=seconds, counts=True))
+            if self._may_wait(lease, error):
+                why, counts = Failure.of(error), isinstance(error, SHORT)
+                log.warning("a job waits: %s", error.message, extra=_about(lease, error))
+                self._write(hold, lambda: self.leases.put_off(lease, why, counts=counts))
                 return "waits"
             return self._ended(hold, End(JobState.FAILED, Failure.of(error)))
         except Exception:
@@ -104,6 +106,15 @@ class JobRunner:
         """Write down that the job ends before the last of its items is done."""
         self._write(hold, lambda: self.leases.finish(hold.lease, end.state, end.failure))
         return end.state.value
+
+    def _may_wait(self, lease: Lease, error: FacecraftError) -> bool:
+        """Whether the job waits because of ``error`` instead of failing."""
+        if isinstance(error, SHORT):
+            return self.leases.may_try_again(lease)
+        try:
+            return self.leases.may_wait(lease)
+        except StorageError:  # the database itself is away
+            return True
 
     def _stopped(self, lease: Lease, hold: Hold, error: CancelledError) -> str:
         match hold.why:
@@ -151,7 +162,7 @@ class JobRunner:
         except TRANSIENT as error:
             self.blobs.discard(saved)
             saved.clear()
-            if self.leases.may_try_again(lease):
+            if self._may_wait(lease, error):
                 raise
             failure = Failure.of(error)
         except FacecraftError as error:
@@ -217,7 +228,7 @@ class JobRunner:
 
         self._write(hold, write, written)
 
-    def _write(self, hold: Hold, write: Callable[[], None], written: Callable[[], bool] = lambda: False) -> None:
+    def _write(self, hold: Hold, write: Callable[[], object], written: Callable[[], bool] = lambda: False) -> None:
         """Write to the database; while it is away, again for as long as a lease lasts.
 
         No longer than that even when the lease itself can be renewed: then the database refuses this very write, and

@@ -28,6 +28,21 @@ class FailureReport(BaseModel):
         return None if failure is None else cls(code=failure.code, message=failure.message, hint=failure.hint)
 
 
+class DelayReport(FailureReport):
+    """Why a job waits that was begun: something that it needs is away or full for the time being."""
+
+    since: datetime
+    until: datetime = Field(description="When it is tried again.")
+
+    @classmethod
+    def of_job(cls, job: Job) -> Self | None:
+        """Describe why ``job`` waits; None when it does not, or only for its turn."""
+        if job.state is not JobState.QUEUED or job.delay is None:
+            return None
+        why = job.delay.why
+        return cls(code=why.code, message=why.message, hint=why.hint, since=job.delay.since, until=job.due_at)
+
+
 class ArtifactReport(BaseModel):
     """One finished file of a job."""
 
@@ -79,6 +94,7 @@ class JobSummary(BaseModel):
     succeeded: int
     failed: int
     failure: FailureReport | None
+    delay: DelayReport | None = Field(description="Why it waits, where that is for more than its turn.")
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None
@@ -102,6 +118,7 @@ class JobSummary(BaseModel):
             succeeded=job.succeeded,
             failed=job.failed,
             failure=FailureReport.of(job.failure),
+            delay=DelayReport.of_job(job),
             created_at=job.created_at,
             updated_at=job.updated_at,
             started_at=job.started_at,

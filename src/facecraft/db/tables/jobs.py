@@ -27,6 +27,8 @@ JOBS = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
     sa.Column("due_at", UtcDateTime, nullable=False),  # not to be started before
+    sa.Column("delayed_since", UtcDateTime),  # since when what it needs has been away
+    sa.Column("delayed_by", Json),  # as a failure: what that is
     sa.Column("sent_at", UtcDateTime),  # when a broker was last told of it
     sa.Column("started_at", UtcDateTime),
     sa.Column("finished_at", UtcDateTime),

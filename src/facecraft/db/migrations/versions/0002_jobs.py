@@ -50,6 +50,8 @@ def upgrade() -> None:
         sa.Column("created_at", _MOMENT, nullable=False),
         sa.Column("updated_at", _MOMENT, nullable=False),
         sa.Column("due_at", _MOMENT, nullable=False),
+        sa.Column("delayed_since", _MOMENT),
+        sa.Column("delayed_by", _JSON),
         sa.Column("sent_at", _MOMENT),
         sa.Column("started_at", _MOMENT),
         sa.Column("finished_at", _MOMENT),
