@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from standardwebhooks import Webhook as Verifier
 
 from facecraft.db.database import Database
-from facecraft.db.tables import DELIVERIES, METADATA
+from facecraft.db.tables import DELIVERIES, METADATA, WEBHOOKS
 from facecraft.errors import (
     AddressRefusedError,
     DeliveryNotFoundError,
@@ -34,7 +34,7 @@ from facecraft.jobs.job import Item, NewJob
 from facecraft.jobs.repository import JobRepository
 from facecraft.jobs.tasks import FacesTask
 from facecraft.jobs.webhooks import rows
-from facecraft.jobs.webhooks.delivery import UNSIGNED, Deliverer
+from facecraft.jobs.webhooks.delivery import TAKEN_TOO_OFTEN, UNEXPECTED, UNSIGNED, Deliverer
 from facecraft.jobs.webhooks.outbox import MAX_PAYLOAD, announce, announce_end
 from facecraft.jobs.webhooks.records import Delivery, DeliveryState, EventType, NewWebhook, SecretWebhook, WebhookChange
 from facecraft.jobs.webhooks.schedule import STEPS, Schedule
@@ -495,6 +495,62 @@ def test_a_receiver_may_ask_for_a_pause(
     deliver()
     missed = until(webhooks, webhook, lambda one: one.last_status == 429)
     assert missed.next_attempt_at == clock() + timedelta(hours=1)
+
+
+def test_a_pause_that_nobody_can_read_makes_no_attempt_without_end(
+    webhooks: Webhooks, database: Database, receiver: Receiver, deliver: Callable[..., Deliverer]
+) -> None:
+    webhook = add(webhooks, receiver.url())
+    receiver.statuses[:] = [503]
+    receiver.headers["Retry-After"] = "1 Jan 99999999999999999999 00:00:00 GMT"
+    deliver()
+    tell(database)
+    failed = until(webhooks, webhook, lambda one: one.state is DeliveryState.FAILED)
+    assert (failed.attempts, failed.last_status, failed.last_error) == (4, 503, "The answer was 503.")
+    assert not webhooks.get(webhook.id, owner=OWNER).enabled
+
+
+def test_an_error_that_nobody_foresaw_is_a_missed_attempt(
+    webhooks: Webhooks, database: Database, deliver: Callable[..., Deliverer]
+) -> None:
+    def broken() -> str:
+        raise ZeroDivisionError
+
+    webhook = add(webhooks, "http://127.0.0.1:9/")
+    deliver(seal=Seal(broken))
+    tell(database)
+    failed = until(webhooks, webhook, lambda one: one.state is DeliveryState.FAILED)
+    assert (failed.attempts, failed.last_status, failed.last_error) == (4, None, UNEXPECTED)
+    assert not webhooks.get(webhook.id, owner=OWNER).enabled
+
+
+def test_why_an_attempt_failed_can_be_kept_whatever_is_in_it(
+    webhooks: Webhooks, database: Database, deliver: Callable[..., Deliverer]
+) -> None:
+    def ask(_: str) -> list[str]:
+        raise AddressRefusedError("no\x00thing\udfff")
+
+    webhook = add(webhooks, "http://127.0.0.1:9/")
+    with database.write() as connection:
+        connection.execute(sa.update(WEBHOOKS).values(url="http://odd.example/"))
+    deliver(ask=ask)
+    tell(database)
+    failed = until(webhooks, webhook, lambda one: one.state is DeliveryState.FAILED)
+    assert (failed.attempts, failed.last_error) == (4, "no\ufffdthing\ufffd")
+
+
+def test_what_was_taken_up_too_often_without_a_note_is_not_sent_again(
+    webhooks: Webhooks, database: Database, receiver: Receiver, deliver: Callable[..., Deliverer], clock: Clock
+) -> None:
+    webhook = add(webhooks, receiver.url())
+    tell(database)
+    with database.write() as connection:
+        connection.execute(sa.update(DELIVERIES).values(attempt=4, lease_until=clock() - timedelta(seconds=1)))
+    deliver()
+    failed = until(webhooks, webhook, lambda one: one.state is DeliveryState.FAILED)
+    assert failed.last_error == TAKEN_TOO_OFTEN
+    assert receiver.received == []
+    assert not webhooks.get(webhook.id, owner=OWNER).enabled
 
 
 def test_a_test_is_tried_once_and_disables_nothing(

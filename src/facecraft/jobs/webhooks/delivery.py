@@ -44,6 +44,10 @@ _TROUBLE_SECONDS = 5.0
 """When to look again after the database failed."""
 UNSIGNED = "The secret of this webhook cannot be read, so that nothing was sent. Rotate it, or ask the operator."
 """What the owner of a webhook reads when its secret was encrypted under another secret of the server."""
+UNEXPECTED = "Something unexpected went wrong while it was sent. The operator finds it in the log."
+"""What the owner of a webhook reads of an error that nobody foresaw."""
+TAKEN_TOO_OFTEN = "What came of the attempts before could not be noted. It was not sent again."
+"""What the owner of a webhook reads when a delivery was taken up more often than the schedule has attempts."""
 _GONE = 410
 
 
@@ -154,6 +158,17 @@ class Deliverer:
             self._running -= Counter([claimed.webhook_id])
 
     async def _send(self, sender: Sender, claimed: Claimed) -> None:
+        answer = Answer(error=UNEXPECTED)
+        try:
+            answer = await self._attempt(sender, claimed)
+        finally:
+            # What nobody foresaw is a missed attempt, too, and follows the schedule: a lease that runs out would make it
+            # another one each minute. The error goes on to the log. Who is cancelled gets no thread, and notes nothing.
+            await self._note(claimed, answer)
+
+    async def _attempt(self, sender: Sender, claimed: Claimed) -> Answer:
+        if claimed.attempt > len(self._schedule.steps):
+            return Answer(error=TAKEN_TOO_OFTEN)
         body = claimed.payload.encode()
         try:
             secrets = await anyio.to_thread.run_sync(self._secrets, claimed)
@@ -163,11 +178,12 @@ class Deliverer:
                 "webhook %s cannot be told: %s %s", claimed.webhook_id, error.message, error.hint or "",
                 extra={"detail": error.detail},
             )  # fmt: skip
-            answer = Answer(error=UNSIGNED)
-        else:
-            proof = signed(message_id(claimed.id), self._clock(), body, secrets)
-            headers = {**proof, "Content-Type": "application/json", "User-Agent": self._agent}
-            answer = await sender.send(claimed.url, headers, body)
+            return Answer(error=UNSIGNED)
+        proof = signed(message_id(claimed.id), self._clock(), body, secrets)
+        headers = {**proof, "Content-Type": "application/json", "User-Agent": self._agent}
+        return await sender.send(claimed.url, headers, body)
+
+    async def _note(self, claimed: Claimed, answer: Answer) -> None:
         try:
             await anyio.to_thread.run_sync(self._settle, claimed, answer)
         except FacecraftError as error:

@@ -190,7 +190,8 @@ def mark_missed(
     state = DeliveryState.FAILED if due_at is None else DeliveryState.PENDING
     values = {"state": state.value, "due_at": due_at, "lease_until": None, "last_status": status}
     statement = sa.update(DELIVERIES).where(_mine(claimed), _PENDING)
-    return connection.execute(statement.values(**values, last_error=error[:MAX_ERROR])).rowcount == 1
+    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in error[:MAX_ERROR])
+    return connection.execute(statement.values(**values, last_error=shown)).rowcount == 1
 
 
 def hold(connection: Connection, webhook_id: str) -> None:

@@ -51,14 +51,17 @@ class Schedule:
 
 
 def parse_retry_after(text: str | None, now: datetime) -> timedelta | None:
-    """Return how long a Retry-After header (RFC 9110 §10.2.3: seconds or a date) asks to wait; None: it says nothing."""
+    """Return how long a Retry-After header asks to wait, a day at most; None: it says nothing that can be read.
+
+    It is a number of seconds or a date (RFC 9110 §10.2.3).
+    """
     if text is None:
         return None
     if text.isascii() and text.isdigit():
         return min(timedelta(seconds=int(text[:9])), LONGEST_WAIT)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the second one for years and zones that no integer of C holds
         return None
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    return max(timedelta(0), moment - now)
+    return min(max(timedelta(0), moment - now), LONGEST_WAIT)
