@@ -8,7 +8,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -19,6 +19,7 @@ from facecraft.api.jobs import forms as job_forms
 from facecraft.api.lifespan import lifespan
 from facecraft.api.paths import Paths
 from facecraft.api.requests.limits import BodyLimit, body_limit
+from facecraft.api.requests.queries import known_query
 from facecraft.api.routes import (
     account,
     auth,
@@ -66,12 +67,17 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
     app.state.paths = Paths(app)
     app.state.gate = gate
     app.openapi = partial(_describe, app, app.openapi)  # type: ignore[method-assign]  # as its documentation advises
+    # What others watch and what earlier systems asked takes whatever is added to the address.
     for router in (
         docs.router,
         health.router,
         metrics_routes.router,
         portraits.router(settings),
         legacy_faces.router,
+        restoration_app.router(),
+    ):
+        app.include_router(router)
+    for router in (
         presets.router(settings),
         faces.router(settings),
         galleries.router(),
@@ -81,14 +87,13 @@ def create_app(settings: Settings, studio: Studio | None = None) -> FastAPI:
         job_events.router,
         job_files.router,
         blobs.router(),
-        restoration_app.router(),
         auth.router,
         account.router,
         keys.router,
         users.router,
         webhooks.router(),
     ):
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(known_query)])
     return app
 
 
