@@ -21,6 +21,7 @@ from facecraft.galleries.galleries import Galleries
 from facecraft.galleries.records import NewFace
 from facecraft.jobs import blob_rows
 from facecraft.jobs.job import Item, NewJob
+from facecraft.jobs.performing import Product
 from facecraft.jobs.tasks import PipelineTask
 from facecraft.pipelines.pipeline import Pipeline
 from services.people import PASSWORD, SECRET, Person, key_for, signed_in
@@ -73,17 +74,10 @@ def gallery(door: object, owner: str | None) -> Thing:
 def job(door: object, owner: str | None) -> Thing:
     """A job that has made one file."""
     jobs = door.app.state.services.studio.jobs
-    made = jobs.blobs.save(
-        owner,
-        b"bytes",
-        job_id=(job_id := new_id()),
-        position=0,
-        name="result.png",
-        media_type="image/png",
-        expires_at=None,
-    )
+    job_id = new_id()
+    made = jobs.blobs.save(owner, job_id, [Product("result.png", "image/png", b"bytes")], position=0, total=1)
     new = NewJob(owner, PipelineTask(name="copy", pipeline=Pipeline()), (Item(0, "a.png", {}),))
-    jobs.repository.record(new, job_id=job_id, also=partial(blob_rows.place, blobs=[made]))
+    jobs.repository.record(new, job_id=job_id, also=partial(blob_rows.place, blobs=made))
     return Thing({"job": job_id}, "/jobs")
 
 

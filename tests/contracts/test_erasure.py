@@ -20,6 +20,7 @@ from facecraft.jobs.config import JobConfig
 from facecraft.jobs.erasure import erase_owner
 from facecraft.jobs.job import Item, JobState, NewJob
 from facecraft.jobs.opening import Jobs, open_jobs
+from facecraft.jobs.performing import Product
 from facecraft.jobs.tasks import GPU, PipelineTask
 from facecraft.pipelines.presets import CutoutPresetOptions
 from facecraft.storage import ObjectBlobStore
@@ -50,10 +51,8 @@ def keep(jobs: Jobs, owner: str) -> None:
     """Keep a finished job with one file, and an upload."""
     jobs.blobs.receive(owner, b"photo", name="a.jpg", media_type="image/jpeg", expires_at=None)
     job_id = new_id()
-    made = jobs.blobs.save(
-        owner, b"bytes", job_id=job_id, position=0, name="a.png", media_type="image/png", expires_at=None
-    )
-    jobs.repository.record(new_job(owner), job_id=job_id, also=partial(blob_rows.place, blobs=[made]))
+    made = jobs.blobs.save(owner, job_id, [Product("a.png", "image/png", b"bytes")], position=0, total=1)
+    jobs.repository.record(new_job(owner), job_id=job_id, also=partial(blob_rows.place, blobs=made))
 
 
 def owned(jobs: Jobs, owner: str) -> dict[str, int]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -30,6 +31,7 @@ from facecraft.db.types import UtcDateTime
 from facecraft.errors import ArtifactNotFoundError, FacecraftError, InputBlobNotFoundError, JobError, StorageError
 from facecraft.jobs import blob_rows as rows
 from facecraft.jobs.blob_rows import Blob
+from facecraft.jobs.performing import Product, artifact_name
 from facecraft.jobs.repository import Also, nothing
 from facecraft.storage import BlobNotFoundError, BlobStore
 
@@ -83,9 +85,7 @@ class Blobs:
         if quota_bytes is not None:
             with self._database.read() as connection:
                 rows.check_quota(connection, owner, _size(source), quota_bytes)
-        blob = self._write(
-            owner, source, None, None, name=rows.clean_name(name), media_type=media_type, expires_at=expires_at
-        )
+        blob = self._write(source, _new(owner, rows.clean_name(name), media_type, expires_at=expires_at))
         with self._undone(blob), self._database.write() as connection:
             rows.check_quota(connection, owner, blob.bytes, quota_bytes)
             rows.place(connection, [blob])
@@ -97,27 +97,27 @@ class Blobs:
 
         As with :meth:`save` the caller writes its row, in the transaction that makes the job. Raises StorageError.
         """
-        clean = rows.clean_name(name)
-        return self._write(owner, source, None, None, name=clean, media_type=media_type, expires_at=None)
+        return self._write(source, _new(owner, rows.clean_name(name), media_type))
 
     def save(
-        self,
-        owner: str | None,
-        source: bytes | BinaryIO,
-        *,
-        job_id: str,
-        position: int,
-        name: str,
-        media_type: str,
-        expires_at: datetime | None,
-    ) -> Blob:
-        """Store the bytes of an artifact and return the blob, of which nobody knows yet.
+        self, owner: str | None, job_id: str, products: Sequence[Product], *, position: int, total: int
+    ) -> tuple[Blob, ...]:
+        """Store what was made of the item ``position`` of ``total``: all of it or nothing. Nobody knows of it yet.
 
-        The caller writes its row within half an hour: :func:`~facecraft.jobs.blob_rows.place` in the transaction
+        The caller writes the rows within half an hour: :func:`~facecraft.jobs.blob_rows.place` in the transaction
         that ends the item. When that fails it calls :meth:`discard`; when it dies, a sweep finds the bytes.
         Raises StorageError.
         """
-        return self._write(owner, source, job_id, position, name=name, media_type=media_type, expires_at=expires_at)
+        saved: list[Blob] = []
+        try:
+            for product in products:
+                name = artifact_name(product.name, position, total)
+                new = _new(owner, name, product.media_type, job_id=job_id, position=position)
+                saved.append(self._write(product.data, new))
+        finally:
+            if len(saved) < len(products):
+                self.discard(saved)
+        return tuple(saved)
 
     def discard(self, blobs: Sequence[Blob]) -> None:
         """Forget bytes that were saved and never placed. A store that is away is no error: a sweep finds them."""
@@ -244,25 +244,12 @@ class Blobs:
 
     # --- steps of the above
 
-    def _write(
-        self,
-        owner: str | None,
-        source: bytes | BinaryIO,
-        job_id: str | None,
-        position: int | None,
-        *,
-        name: str | None,
-        media_type: str,
-        expires_at: datetime | None,
-    ) -> Blob:
-        blob_id, moment = new_id(), rows.present()
-        key = f"{PREFIX}/{blob_id[-2:]}/{blob_id}"
+    def _write(self, source: bytes | BinaryIO, new: Blob) -> Blob:
+        """Store the bytes of ``new`` and return it with their number."""
         if isinstance(source, bytes):
-            self._store.put(key, source, media_type=media_type)
-            size = len(source)
-        else:
-            size = self._store.put_file(key, source, media_type=media_type)
-        return Blob(blob_id, owner, key, job_id, position, name, media_type, size, moment, expires_at)
+            self._store.put(new.key, source, media_type=new.media_type)
+            return replace(new, bytes=len(source))
+        return replace(new, bytes=self._store.put_file(new.key, source, media_type=new.media_type))
 
     @contextmanager
     def _undone(self, blob: Blob) -> Iterator[None]:
@@ -284,6 +271,21 @@ class Blobs:
         with self._database.read() as connection:
             known = set(connection.execute(sa.select(BLOBS.c.key).where(BLOBS.c.key.in_(keys))).scalars())
         return [key for key in keys if key not in known]
+
+
+def _new(
+    owner: str | None,
+    name: str | None,
+    media_type: str,
+    *,
+    job_id: str | None = None,
+    position: int | None = None,
+    expires_at: datetime | None = None,
+) -> Blob:
+    """Return a blob without bytes, under a key that was never used before."""
+    blob_id = new_id()
+    key = f"{PREFIX}/{blob_id[-2:]}/{blob_id}"
+    return Blob(blob_id, owner, key, job_id, position, name, media_type, 0, rows.present(), expires_at)
 
 
 def _mine(connection: Connection, owner: str | None, blob_id: str) -> Blob:

@@ -27,7 +27,7 @@ from facecraft.jobs.current import working_on
 from facecraft.jobs.job import Failure, Item, JobState, Lease
 from facecraft.jobs.leases import End, Leases
 from facecraft.jobs.pace import Pace, Tracker
-from facecraft.jobs.performing import Performer, Product, artifact_name
+from facecraft.jobs.performing import Performer, Product
 from facecraft.jobs.pulse import Hold, Pulse, Stop
 from facecraft.jobs.tasks import UnknownTask
 from facecraft.pipelines.stage import Watch
@@ -148,32 +148,8 @@ class JobRunner:
 
         Raises what ends or postpones the whole job.
         """
-        lease = hold.lease
         hold.tracker.begin(len(outcomes))
-        saved: list[Blob] = []
-        failure: Failure | None = None
-        try:
-            products = self._products(hold, item)
-            hold.check()  # nothing is kept of what nobody wants
-            saved.extend(self._save(lease, item, product) for product in products)
-        except (CancelledError, LeaseLostError):
-            self.blobs.discard(saved)
-            raise
-        except TRANSIENT as error:
-            self.blobs.discard(saved)
-            saved.clear()
-            if self._may_wait(lease, error):
-                raise
-            failure = Failure.of(error)
-        except FacecraftError as error:
-            log.info("item %s: %s", item.position, error.message, extra=_about(lease, error))
-            failure = Failure.of(error)
-        except Exception:
-            # Whatever a picture can break: this item fails, and the next gets its chance.
-            log.exception("item %s broke", item.position, extra=_about(lease))
-            self.blobs.discard(saved)
-            saved.clear()
-            failure = Failure.of(FacecraftError())
+        saved, failure = self._attempt(hold, item)
         try:
             self._finish_item(hold, item, outcomes | {item.position: failure}, saved)
         except LeaseLostError:
@@ -186,6 +162,28 @@ class JobRunner:
             self._finish_item(hold, item, outcomes | {item.position: failure}, ())
         outcomes[item.position] = failure
 
+    def _attempt(self, hold: Hold, item: Item) -> tuple[tuple[Blob, ...], Failure | None]:
+        """Do one item and return what was stored of it, or why it failed. Raises what ends or postpones the whole job."""
+        lease = hold.lease
+        job = lease.job
+        try:
+            products = self._products(hold, item)
+            hold.check()  # nothing is kept of what nobody wants
+            return self.blobs.save(job.owner, job.id, products, position=item.position, total=job.total), None
+        except (CancelledError, LeaseLostError):
+            raise
+        except TRANSIENT as error:
+            if self._may_wait(lease, error):
+                raise
+            return (), Failure.of(error)
+        except FacecraftError as error:
+            log.info("item %s: %s", item.position, error.message, extra=_about(lease, error))
+            return (), Failure.of(error)
+        except Exception:
+            # Whatever a picture can break: this item fails, and the next gets its chance.
+            log.exception("item %s broke", item.position, extra=_about(lease))
+            return (), Failure.of(FacecraftError())
+
     def _products(self, hold: Hold, item: Item) -> tuple[Product, ...]:
         job = hold.lease.job
         if isinstance(job.task, UnknownTask):
@@ -195,17 +193,6 @@ class JobRunner:
 
     def _read(self, owner: str | None, blob_id: str) -> bytes:
         return self.blobs.read(self.blobs.get(owner, blob_id))
-
-    def _save(self, lease: Lease, item: Item, product: Product) -> Blob:
-        return self.blobs.save(
-            lease.job.owner,
-            product.data,
-            job_id=lease.job.id,
-            position=item.position,
-            name=artifact_name(product.name, item.position, lease.job.total),
-            media_type=product.media_type,
-            expires_at=None,
-        )
 
     def _finish_item(
         self, hold: Hold, item: Item, outcomes: Mapping[int, Failure | None], saved: Sequence[Blob]

@@ -29,6 +29,7 @@ from facecraft.errors import (
 from facecraft.jobs import blob_rows
 from facecraft.jobs.blob_rows import Blob, clean_name
 from facecraft.jobs.blobs import Blobs
+from facecraft.jobs.performing import Product
 from facecraft.storage import ObjectBlobStore
 from facecraft.storage.config import StorageConfig
 
@@ -88,9 +89,7 @@ def new_job(database: Database, owner: str | None = None) -> str:
 
 
 def make(database: Database, blobs: Blobs, job: str, name: str, *, position: int = 0, data: bytes = b"result") -> Blob:
-    blob = blobs.save(
-        None, data, job_id=job, position=position, name=name, media_type="image/png", expires_at=None
-    )  # fmt: skip
+    (blob,) = blobs.save(None, job, [Product(name, "image/png", data)], position=position, total=1)
     with database.write() as connection:
         blob_rows.place(connection, [blob])
     return blob
@@ -254,7 +253,7 @@ def test_a_row_is_written_with_the_transaction_it_belongs_to(
     database: Database, blobs: Blobs, store: ObjectBlobStore
 ) -> None:
     job = new_job(database)
-    blob = blobs.save(None, b"r", job_id=job, position=0, name="a.png", media_type="image/png", expires_at=None)
+    (blob,) = blobs.save(None, job, [Product("a.png", "image/png", b"r")], position=0, total=1)
 
     def break_off() -> None:
         with database.write() as connection:
@@ -270,7 +269,7 @@ def test_a_row_is_written_with_the_transaction_it_belongs_to(
 
 def test_a_row_is_not_written_when_its_bytes_may_have_been_swept(database: Database, blobs: Blobs) -> None:
     job = new_job(database)
-    blob = blobs.save(None, b"r", job_id=job, position=0, name="a.png", media_type="image/png", expires_at=None)
+    (blob,) = blobs.save(None, job, [Product("a.png", "image/png", b"r")], position=0, total=1)
     late = replace(blob, created_at=blob.created_at - timedelta(minutes=31))
     with pytest.raises(StorageError, match="too long"), database.write() as connection:
         blob_rows.place(connection, [late])
@@ -413,7 +412,7 @@ def test_a_store_that_is_away_while_deleting_is_asked_again(database: Database, 
 def test_bytes_without_a_row_are_found_after_an_hour(database: Database, store: ObjectBlobStore) -> None:
     blobs, job = Blobs(database, store), new_job(database)
     kept = [upload(blobs), upload(blobs), make(database, blobs, job, "a.png")]
-    lost = blobs.save(None, b"r", job_id=job, position=0, name="b.png", media_type="image/png", expires_at=None)
+    (lost,) = blobs.save(None, job, [Product("b.png", "image/png", b"r")], position=0, total=1)
     others = ["galleries/g/1", "blobs/notes.txt", f"{job}/portrait.png", f"blobs/ab/{uuid.UUID(int=2**128 - 1)}"]
     for key in others:
         store.put(key, b"of somebody else")

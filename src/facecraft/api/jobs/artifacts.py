@@ -15,7 +15,7 @@ from facecraft.imaging.codecs import OutputFormat
 from facecraft.jobs import blob_rows
 from facecraft.jobs.blob_rows import Blob
 from facecraft.jobs.job import Failure, Item, Job, JobState, NewJob
-from facecraft.jobs.performing import Product, artifact_name
+from facecraft.jobs.performing import artifact_name
 from facecraft.jobs.repository import Also, all_of, nothing
 from facecraft.jobs.tasks import Task
 
@@ -54,38 +54,6 @@ def link(request: Request, job_id: str, suffix: str, item: int = 0) -> str:
     """Return the path under which a result is fetched, on whatever host and below whatever prefix we are served."""
     path = path_of(request, "download", job_id=job_id, format=suffix)
     return f"{path}?item={item}" if item else path
-
-
-def store(
-    services: Services,
-    owner: str | None,
-    job_id: str,
-    products: Sequence[Product],
-    *,
-    position: int = 0,
-    total: int = 1,
-) -> tuple[Blob, ...]:
-    """Store the files of one item: all of them or none. Nobody knows of them yet. Raises StorageError. Blocks."""
-    blobs = services.studio.jobs.blobs
-    stored: list[Blob] = []
-    try:
-        for product in products:
-            name = artifact_name(product.name, position, total)
-            stored.append(
-                blobs.save(
-                    owner,
-                    product.data,
-                    job_id=job_id,
-                    position=position,
-                    name=name,
-                    media_type=product.media_type,
-                    expires_at=None,
-                )
-            )
-    except FacecraftError:
-        blobs.discard(stored)
-        raise
-    return tuple(stored)
 
 
 def record(

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from facecraft.api.callers.owners import OwnerOf
 from facecraft.api.dependencies import Services, services_of
-from facecraft.api.jobs.artifacts import Kept, link, record, store
+from facecraft.api.jobs.artifacts import Kept, link, record
 from facecraft.api.requests.idempotency import Idempotent, IdempotentOf
 from facecraft.api.requests.preferences import preference_of
 from facecraft.api.requests.uploads import read_upload
@@ -100,7 +100,8 @@ class Making:
         Links in ``reply`` stand for the files, which must not be in it. Raises StorageError, QuotaExceededError, and CancelledError when nobody waits.
         """
         self.ticket.cancel.check()
-        files = store(self.services, self.owner, job_id, products_of(result))
+        blobs = self.services.studio.jobs.blobs
+        files = blobs.save(self.owner, job_id, products_of(result), position=0, total=1)
         also = self.idempotent.keeping(reply)
         record(self.services, self.owner, job_id, task, [Kept(name, files)], also=also)
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from facecraft.api.jobs.artifacts import Kept, record, store
+from facecraft.api.jobs.artifacts import Kept, record
 from facecraft.api.jobs.forms import preset_task
 from facecraft.api.jobs.making import Making, MakingOf
 from facecraft.api.problems import answer
@@ -214,14 +214,9 @@ async def _item(
     def work() -> tuple[BatchItem, Kept]:
         result = making.make(pipeline, upload)
         making.ticket.cancel.check()
-        files = store(
-            making.services,
-            making.owner,
-            place.job_id,
-            products_of(result),
-            position=place.position,
-            total=place.total,
-        )
+        blobs = making.services.studio.jobs.blobs
+        products = products_of(result)
+        files = blobs.save(making.owner, place.job_id, products, position=place.position, total=place.total)
         fits = room is not None and room.take(len(result["png"]) + len(result["jpg"]))
         links = _links(making, place.job_id, result, item=place.position, with_files=fits)
         omitted = room is not None and not fits
