@@ -11,6 +11,8 @@ import json
 import signal
 import sys
 import threading
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from facecraft import telemetry
@@ -19,10 +21,27 @@ from facecraft.jobs.capacity import Capacity
 from facecraft.jobs.celery_worker import CeleryWorker
 from facecraft.jobs.config import JobConfig
 from facecraft.jobs.embedded import EmbeddedEngine
+from facecraft.jobs.job import PICTURE
 from facecraft.jobs.opening import open_jobs
-from facecraft.jobs.tasks import QUEUES
+from facecraft.jobs.performing import Product
+from facecraft.jobs.tasks import QUEUES, FacesTask, PipelineTask
+from facecraft.pipelines.stage import Watch
 from facecraft.storage import ObjectBlobStore
 from facecraft.testing import FakePerformer
+
+HANGING = b"hanging"
+"""A picture with which work never ends, and never looks whether it shall."""
+
+
+class Performer(FakePerformer):
+    """Pretends to work, or to hang."""
+
+    def __call__(
+        self, task: PipelineTask | FacesTask, pictures: Mapping[str, bytes], *, name: str | None, watch: Watch
+    ) -> tuple[Product, ...]:
+        if pictures[PICTURE] == HANGING:
+            time.sleep(600)
+        return super().__call__(task, pictures, name=name, watch=watch)
 
 
 def main() -> None:
@@ -30,7 +49,7 @@ def main() -> None:
     telemetry.configure(level="INFO", json=False)
     store = ObjectBlobStore.folder(Path(plan["store"]))
     config = JobConfig(job_lease_seconds=plan["lease"], job_max_attempts=plan["attempts"])
-    performer = FakePerformer(seconds=plan["seconds"], marks=Path(plan["marks"]))
+    performer = Performer(seconds=plan["seconds"], marks=Path(plan["marks"]))
     with open_database(plan["database"], migrate=False) as database:
         jobs = open_jobs(database, store, config, retention=None)
         if engine == "celery":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
+import time
 from collections.abc import Sequence
 
 from facecraft.errors import StorageError
 from facecraft.jobs.celery import RUN_JOB, Dispatcher, new_app
-from facecraft.jobs.engine import GRACE_SECONDS
+from facecraft.jobs.engine import CANCEL_SECONDS, GRACE_SECONDS
 from facecraft.jobs.housekeeping import Housekeeping, chores_of
 from facecraft.jobs.job import Lease
 from facecraft.jobs.opening import Jobs
@@ -21,6 +23,7 @@ log = logging.getLogger("facecraft.jobs")
 
 _TRIES = 30
 _TRY_SECONDS = 1.0
+_LOOK_SECONDS = 0.2
 
 
 class CeleryWorker:
@@ -44,7 +47,7 @@ class CeleryWorker:
         """Work until the process is told to stop (SIGTERM); return its exit code. Call it in the main thread.
 
         Then nothing more is taken up, running jobs get ``grace`` seconds to end, and are given back to the queue
-        otherwise. Raises StorageError at the start.
+        otherwise. With a job that is stuck the process ends at once then, with code 1. Raises StorageError at the start.
         """
         from celery import signals  # noqa: PLC0415 - new_app has said whether it is there
 
@@ -53,7 +56,7 @@ class CeleryWorker:
 
         def leave_soon(**_: object) -> None:
             self._pulse.say_leaving(grace)
-            timer = threading.Timer(grace, self._pulse.leave)
+            timer = threading.Timer(grace, self._leave)
             timer.daemon = True
             timer.start()
 
@@ -79,6 +82,18 @@ class CeleryWorker:
             self._housekeeping.close()
             self._pulse.close()
         return worker.exitcode or 0
+
+    def _leave(self) -> None:
+        """Stop the jobs, and end the process where one is stuck: Celery would wait for it for ever."""
+        self._pulse.leave()
+        pause = threading.Event()
+        until = time.monotonic() + CANCEL_SECONDS
+        while self._pulse.busy and time.monotonic() < until:
+            pause.wait(_LOOK_SECONDS)
+        if self._pulse.busy:
+            log.error("the process ends without %s of its jobs, which cannot be stopped", self._pulse.busy)
+            logging.shutdown()
+            os._exit(1)  # its row stays, by which others see that it has ended, and take back what it still held
 
     def _run(self, job_id: str) -> None:
         """Do the job that has waited longest in the queue of a message, if any does.

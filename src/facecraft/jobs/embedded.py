@@ -10,7 +10,7 @@ from functools import partial
 
 from facecraft.errors import FacecraftError
 from facecraft.jobs.capacity import Capacity, stand_back
-from facecraft.jobs.engine import GRACE_SECONDS
+from facecraft.jobs.engine import CANCEL_SECONDS, GRACE_SECONDS
 from facecraft.jobs.housekeeping import Chore, Housekeeping, chores_of
 from facecraft.jobs.job import Job, Lease
 from facecraft.jobs.loops import Loop, dead
@@ -26,8 +26,6 @@ log = logging.getLogger("facecraft.jobs")
 POLL_SECONDS = 0.5
 """How often an idle process looks for jobs that another process took in."""
 _TROUBLE_SECONDS = 2.0
-_CANCEL_SECONDS = 10.0
-"""How long jobs may take to notice that they are to stop."""
 
 
 class EmbeddedEngine:
@@ -70,8 +68,8 @@ class EmbeddedEngine:
         self._pulse.stop(job_id)
 
     def dead(self) -> tuple[str, ...]:
-        """Return the names of threads that have stopped and should not have."""
-        return dead((*self._loops, self._pulse.loop, *self._housekeeping.loops))
+        """Return the names of threads that have stopped and should not have, or never stop working on a job."""
+        return (*dead((*self._loops, self._pulse.loop, *self._housekeeping.loops)), *self._pulse.stuck())
 
     def close(self, *, grace: float = GRACE_SECONDS) -> None:
         """Take up nothing more, let running jobs end for ``grace`` seconds, then give them back to the queue."""
@@ -81,7 +79,7 @@ class EmbeddedEngine:
         self._housekeeping.close()
         self._wait(grace)
         self._pulse.leave()
-        self._wait(_CANCEL_SECONDS)
+        self._wait(CANCEL_SECONDS)
         self._pulse.close()
 
     def _wait(self, seconds: float) -> None:

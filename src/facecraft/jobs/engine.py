@@ -9,6 +9,9 @@ from facecraft.jobs.job import Job
 GRACE_SECONDS = 20.0
 """How long a stopping process lets its jobs go on before they are given back to the queue."""
 
+CANCEL_SECONDS = 10.0
+"""How long jobs may then take to notice that they are to stop."""
+
 
 class Engine(Protocol):
     """Runs jobs, here or elsewhere. What it misses it finds in the database soon after."""
@@ -27,7 +30,10 @@ class Engine(Protocol):
         ...
 
     def dead(self) -> tuple[str, ...]:
-        """Return the names of threads of it that have stopped and should not have: such a process is to be ended."""
+        """Return the names of threads of it that have stopped and should not have, or are stuck in a job.
+
+        Such a process is to be ended.
+        """
         ...
 
     def close(self) -> None:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 log = logging.getLogger("facecraft.jobs")
 
+PREFIX = "facecraft-"
+"""What the names of our threads begin with."""
 _SILENT_SECONDS = 30.0
 """A round that fails each time is told of so often."""
 
@@ -20,7 +22,7 @@ class Loop:
     def __init__(self, name: str, run: Callable[[], object]) -> None:
         """``run`` returns when it is told to stop, and puts each of its rounds into :meth:`round`."""
         self.name = name
-        self._thread = threading.Thread(target=run, name=f"facecraft-{name}", daemon=True)
+        self._thread = threading.Thread(target=run, name=f"{PREFIX}{name}", daemon=True)
         self._started = False
         self._told = -_SILENT_SECONDS
 

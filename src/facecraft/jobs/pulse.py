@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 
-from facecraft.errors import FacecraftError, LeaseLostError
-from facecraft.jobs.job import Lease
+from facecraft.errors import CancelledError, DeadlineError, FacecraftError, LeaseLostError
+from facecraft.jobs.job import Failure, JobState, Lease
 from facecraft.jobs.leases import Leases
-from facecraft.jobs.loops import Loop
+from facecraft.jobs.loops import PREFIX, Loop
 from facecraft.jobs.pace import Tracker
 from facecraft.jobs.workers import BEAT_SECONDS, Worker, Workers
 from facecraft.progress import CancelToken
@@ -27,6 +27,13 @@ RENEWALS = 6
 """How often a lease is renewed in its time."""
 MARGIN = 0.1
 """The last part of a lease, in which it is not relied on any more."""
+OVERDUE_SECONDS = 5.0
+"""Work whose time is up may take so long to end by itself: a stage or a tile looks, then cleans up. Then the job is ended
+without it: work that hangs in a library never looks."""
+UNWANTED_SECONDS = 30.0
+"""The same for cancelled work. Longer: its result is wanted by nobody, and a slow tile on a processor takes some ten."""
+STUCK_SECONDS = 60.0
+"""A thread that works on so long after it was told to stop counts as lost: only the end of the process frees it."""
 
 
 class Stop(StrEnum):
@@ -60,7 +67,10 @@ class Hold(CancelToken):
         """Held while the job's progress is written: what is told of a job never goes backwards."""
         self.over = False
         """Whether nothing more is told of the job."""
+        self.thread = threading.current_thread().name.removeprefix(PREFIX)
+        """Who works on it."""
         self._why: Stop | None = None
+        self._since = 0.0
         self._why_lock = threading.Lock()
 
     @property
@@ -72,8 +82,18 @@ class Hold(CancelToken):
         """Ask the work to stop; the first reason counts."""
         with self._why_lock:
             if self._why is None:
-                self._why = why
+                self._since, self._why = time.monotonic(), why  # in this order: others read without the lock
         self.cancel()
+
+    def lose(self) -> None:
+        """Stop because the job has been ended without the work: whatever that still does, nothing of it is kept."""
+        with self._why_lock:
+            self._why = Stop.LOST
+
+    @property
+    def told_for(self) -> float:
+        """For how many seconds the work has been told to stop; 0 while it may go on."""
+        return 0.0 if self._why is None else time.monotonic() - self._since
 
     @property
     def cancelled(self) -> bool:
@@ -85,6 +105,11 @@ class Hold(CancelToken):
         """Raise CancelledError if the work is to stop."""
         self.look()
         super().check()
+
+    @property
+    def late(self) -> DeadlineError:
+        """What a job fails with whose time is up."""
+        return DeadlineError(f"The job took longer than {self.seconds:g} seconds.")
 
     def look(self) -> None:
         """Stop when the lease or the time is over."""
@@ -144,6 +169,10 @@ class Pulse:
             if held.lease.job.id == job_id:
                 held.stop(Stop.UNWANTED)
 
+    def stuck(self) -> tuple[str, ...]:
+        """Return the names of threads that were told to stop long ago and have not, each of which holds a place."""
+        return tuple(sorted(held.thread for held in self._all() if held.told_for > STUCK_SECONDS))
+
     def say_leaving(self, seconds: float) -> None:
         """Tell the log what is waited for, and for how many seconds at most."""
         jobs = "1 job has" if self.busy == 1 else f"{self.busy} jobs have"
@@ -170,7 +199,7 @@ class Pulse:
     def _beat(self) -> None:
         while not self._closing.is_set():
             self._closing.wait(TICK_SECONDS)
-            for step in (self._keep, self._look, self._tell, self._say):
+            for step in (self._keep, self._look, self._end, self._tell, self._say):
                 answers = True
                 with self.loop.round():
                     answers = self._ask(step)
@@ -220,13 +249,36 @@ class Pulse:
             if held.lease.token in unwanted:
                 held.stop(Stop.UNWANTED)
 
+    def _end(self) -> None:
+        """End the jobs whose work does not stop when it is told to; it may be stuck where nothing can reach it."""
+        for held in self._all():
+            end = _end_without(held)
+            # Whoever writes at this moment is not stuck.
+            if end is None or not held.writing.acquire(blocking=False):
+                continue
+            try:
+                if held.over:
+                    continue
+                state, error = end
+                self._leases.finish(held.lease, state, Failure.of(error))
+                held.lose()
+                log.error(
+                    "job %s goes on although it was told to stop: it is ended without its worker, which keeps its place",
+                    held.lease.job.name,
+                    extra={"job_id": held.lease.job.id, "attempt": held.lease.job.attempt, "place": held.thread},
+                )
+            except LeaseLostError:
+                held.lose()
+            finally:
+                held.writing.release()
+
     def _tell(self) -> None:
         for held in self._all():
             # Whoever writes about the job at this moment tells more than progress; the leases must not wait for it.
             if not held.writing.acquire(blocking=False):
                 continue
             try:
-                step = None if held.over else held.tracker.due()
+                step = None if held.over or held.why is Stop.LOST else held.tracker.due()
                 if step is not None:
                     self._leases.tell(held.lease, *step)
             except LeaseLostError:
@@ -236,6 +288,16 @@ class Pulse:
 
     def _say(self) -> None:
         now = time.monotonic()
-        if now - self._beaten >= BEAT_SECONDS:
+        # A worker of which a thread is stuck is not well: nobody hears of it until it is, or starts anew.
+        if now - self._beaten >= BEAT_SECONDS and not self.stuck():
             self._worker = self._workers.seen(replace(self._worker, busy=self.busy))
             self._beaten = now
+
+
+def _end_without(held: Hold) -> tuple[JobState, FacecraftError] | None:
+    """Return how the job of ``held`` ends without its work; None while that has time to end by itself."""
+    if held.why is Stop.OVERDUE and held.told_for > OVERDUE_SECONDS:
+        return JobState.FAILED, held.late
+    if held.why is Stop.UNWANTED and held.told_for > UNWANTED_SECONDS:
+        return JobState.CANCELLED, CancelledError()
+    return None

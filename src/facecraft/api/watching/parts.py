@@ -109,13 +109,14 @@ def problem_of(problems: Mapping[str, FacecraftError | None]) -> PartNotReadyErr
 
 
 def threads_part(dead: Callable[[], Sequence[str]]) -> Part:
-    """Return the part that is ready as long as ``dead`` names no thread of this process."""
+    """Return the part that is ready as long as ``dead`` names no thread of this process that stopped or is stuck."""
 
     def check() -> None:
         stopped = dead()
         if stopped:
             raise PartNotReadyError(
-                f"Threads of the server have stopped: {', '.join(stopped)}.", hint="Start the server again."
+                f"Threads of the server have stopped or are stuck: {', '.join(stopped)}.",
+                hint="Start the server again.",
             )
 
     return Part("threads", check, fresh_seconds=FRESH_SECONDS)

@@ -77,7 +77,7 @@ def _check(settings: Settings) -> None:
     with connect_database(settings.database) as database:
         found = Workers(database, clock=DatabaseClock(database)).here("celery")
     if not found:
-        say("No worker of this machine was heard of in the last 30 seconds.", style="red")
+        say("No worker of this machine without a job that is stuck was heard of in the last 30 seconds.", style="red")
         raise typer.Exit(1)
     for each in found:
         say(f"Worker {each.id}: {each.busy} of {each.places} places busy, seen {each.seen_at:%H:%M:%S} UTC.")
