@@ -8,6 +8,7 @@ environment.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from difflib import get_close_matches
 from enum import StrEnum
@@ -74,6 +75,7 @@ def _secret_files() -> list[str]:
 Byte = Annotated[int, Field(ge=0, le=255)]
 
 _PREFIX = "FACECRAFT_"
+_HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _SECRETS_DIR = "FACECRAFT_SECRETS_DIR"
 _LOOK = PortraitOptions()
 """What a portrait looks like when nobody says otherwise: declared with the options of the stages."""
@@ -111,6 +113,10 @@ class Settings(StorageConfig, JobConfig, AccountConfig, BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
     """Web origins that may call the API from a browser (comma list). Empty: same origin only. ``*`` allows any
     origin, then without credentials."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
+    """Names that a server which asks nobody who they are may be reached by (comma list, such as ``studio.example.org`` or
+    ``*.example.org``; ``*`` is any). Addresses, names without a dot and those of local networks (``.local``, ``.lan``,
+    ``.internal``, ``.home.arpa``) always may. With a key, callers may use any name."""
 
     # --- folders
     models_dir: Path = Field(default_factory=lambda: _data_dir("models"))
@@ -196,6 +202,13 @@ class Settings(StorageConfig, JobConfig, AccountConfig, BaseSettings):
         if value is not None and len(value.get_secret_value()) < 16:
             raise ValueError("give at least 16 characters; make one with `openssl rand -hex 32`")
         return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_HOST.fullmatch(name) for name in value):
+            raise ValueError("write names only, without https:// and port, such as studio.example.org or *.example.org")
+        return tuple(name.lower() for name in value)
 
     @model_validator(mode="after")
     def _nothing_kept_is_swept(self) -> Self:

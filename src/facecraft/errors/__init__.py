@@ -34,6 +34,7 @@ for the person, a ``hint`` that names the next step, and a ``detail`` for the lo
     ├── AuthError             who is calling
     │   ├── UnauthenticatedError · InvalidCredentialsError · TokenInvalidError · ResetTokenError
     │   ├── ForbiddenError · ScopeMissingError · AccountDisabledError · SignupDisabledError
+    │   ├── HostNotAllowedError · OriginNotAllowedError
     │   ├── EmailTakenError · LastAdminError · UserNotFoundError · ApiKeyNotFoundError · SessionNotFoundError
     │   └── RateLimitedError · MailError
     ├── PartNotReadyError     a database, broker or store does not answer, or a thread has stopped
@@ -46,9 +47,11 @@ from facecraft.errors.callers import (
     AuthError,
     EmailTakenError,
     ForbiddenError,
+    HostNotAllowedError,
     InvalidCredentialsError,
     LastAdminError,
     MailError,
+    OriginNotAllowedError,
     RateLimitedError,
     ResetTokenError,
     ScopeMissingError,
@@ -166,6 +169,7 @@ __all__ = [
     "FormExpectedError",
     "GalleryError",
     "GalleryNotFoundError",
+    "HostNotAllowedError",
     "IdempotencyError",
     "IdempotencyInProgressError",
     "IdempotencyKeyError",
@@ -198,6 +202,7 @@ __all__ = [
     "ModelNotInstalledError",
     "NoFaceFoundError",
     "OfflineError",
+    "OriginNotAllowedError",
     "PartNotReadyError",
     "PersonNotFoundError",
     "PipelineError",

@@ -39,6 +39,16 @@ class ScopeMissingError(ForbiddenError, code="insufficient_scope", hint="Use a k
     """The API key was not made for this."""
 
 
+class HostNotAllowedError(ForbiddenError, code="host_not_allowed", hint="Set FACECRAFT_ALLOWED_HOSTS, or use a key."):
+    """This server asks nobody who they are, and does not know that it is called so."""
+
+
+class OriginNotAllowedError(
+    ForbiddenError, code="origin_not_allowed", hint="Set FACECRAFT_CORS_ORIGINS, or use a key."
+):
+    """This server asks nobody who they are, and the web page that asks is not one of its own."""
+
+
 class AccountDisabledError(ForbiddenError, code="account_disabled", hint="Ask the operator of this server."):
     """The account is disabled."""
 

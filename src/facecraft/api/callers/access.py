@@ -21,6 +21,7 @@ from facecraft.accounts.opening import LazyAccounts
 from facecraft.accounts.rates import Counts, Rates, Window
 from facecraft.accounts.records import ANONYMOUS, KEY_PREFIX, OPERATOR, Caller, Scope
 from facecraft.api.callers import rates
+from facecraft.api.callers.pages import Pages
 from facecraft.api.problems import answer
 from facecraft.errors import (
     BusyError,
@@ -80,6 +81,7 @@ class Gate:
         key = settings.api_key
         self._operator = None if key is None else hashlib.sha256(key.get_secret_value().encode()).digest()
         self._proxies = settings.proxies
+        self._pages = Pages(settings)
         url = settings.rate_limit_storage_url
         counts = Counts(None if url is None else url.get_secret_value())
         self._calls = Rates(settings.rate_limit, counts)
@@ -104,7 +106,8 @@ class Gate:
     async def admit(self, connection: Connection) -> Caller:
         """Return who calls, counted and allowed.
 
-        Raises UnauthenticatedError, TokenInvalidError, ScopeMissingError, RateLimitedError, StorageError.
+        Raises UnauthenticatedError, TokenInvalidError, ScopeMissingError, HostNotAllowedError, OriginNotAllowedError,
+        RateLimitedError, StorageError.
         """
         try:
             caller = await self._caller(connection)
@@ -118,6 +121,8 @@ class Gate:
             if caller.is_anonymous:
                 raise UnauthenticatedError
             raise ScopeMissingError(f"This needs the scope {needed}.")
+        if caller.is_anonymous:
+            self._pages.check(connection)
         return caller
 
     async def still(self, connection: Connection, caller: Caller) -> bool:
