@@ -15,6 +15,7 @@ import pytest
 from facecraft.api.watching import parts
 from facecraft.errors import ConfigurationError, StorageError
 from facecraft.jobs import broker
+from services.full_disk import no_file_grows
 from services.postgres import PostgresServer, run_postgres
 from services.redis_server import RedisServer, run_redis
 
@@ -88,6 +89,43 @@ def test_a_database_of_another_version_is_not_ready(
             connection.execute("UPDATE alembic_version SET version_num = '0001'")
         body = wait_for(client, "database", ready=False)
         assert "facecraft migrate" in str(body["hint"])
+
+
+def test_a_postgres_without_space_is_not_ready(
+    open_door: Callable[..., object], own_postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    monkeypatch.setattr(parts, "WRITING_SECONDS", 0.0)
+    with own_postgres.database() as url:
+        client = open_door(database_url=url, auto_migrate=True).client
+        wait_for(client, "database", ready=True)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(
+                "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS "
+                "$$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$"
+            )
+            connection.execute(
+                "CREATE TRIGGER full_disk BEFORE INSERT ON gallery_erasures EXECUTE FUNCTION full_disk()"
+            )
+            body = wait_for(client, "database", ready=False)
+            assert "no space left" in str(body["detail"])
+            connection.execute("DROP TRIGGER full_disk ON gallery_erasures")
+        wait_for(client, "database", ready=True)
+
+
+def test_a_server_whose_database_cannot_be_written_is_not_ready_until_it_can(
+    open_door: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "WRITING_SECONDS", 0.0)
+    client = open_door().client
+    wait_for(client, "database", ready=True)
+    with no_file_grows():
+        body = wait_for(client, "database", ready=False)
+        assert (body["status"], body["code"]) == (503, "not_ready")
+        assert client.get("/health").status_code == 200
+        assert client.get("/api/v1/jobs").status_code == 200  # reading goes on
+    wait_for(client, "database", ready=True)
 
 
 def test_a_stopped_redis_is_named_and_comes_back(redis: RedisServer) -> None:

@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -22,10 +23,13 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from facecraft.db import schema
 from facecraft.db.failures import translated
+from facecraft.db.ids import new_id
+from facecraft.db.tables import ERASURES
 from facecraft.errors import ConfigurationError, StorageAccessError, StorageError
 
 _BUSY_MS = 15_000
 _SCRUB_BUSY_MS = 1_000
+_TRIAL_BUSY_MS = 250
 _URL_HINT = "Use sqlite:////folder/facecraft.db or postgresql://user:password@host:5432/name."
 
 
@@ -105,6 +109,41 @@ class Database:
         """
         with self.read() as connection:
             schema.check(connection)
+
+    def check_writing(self) -> bool:
+        """Write something that changes nothing; return False where somebody else wrote all the while, who is not waited for.
+
+        It is kept like any other: what is undone may never reach a disk that is full. It takes no room in the end: SQLite
+        writes one page into its log, which begins anew when it has a thousand, and Postgres a row that nobody ever sees.
+        Raises ConfigurationError for a database without tables, StorageError.
+        """
+        return self._try_sqlite() if self.is_sqlite else self._try_postgres()
+
+    def _try_sqlite(self) -> bool:
+        with translated():
+            raw = self.engine.raw_connection()
+            try:
+                cursor = raw.cursor()
+                cursor.execute(f"PRAGMA busy_timeout={_TRIAL_BUSY_MS}")
+                cursor.execute("BEGIN IMMEDIATE")
+                cursor.execute("PRAGMA user_version=0")  # ours to use, and unused: written although it is the same
+                cursor.execute("COMMIT")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname.startswith("SQLITE_BUSY"):
+                    return False
+                raise
+            finally:
+                raw.rollback()
+                raw.cursor().execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+                raw.close()
+        return True
+
+    def _try_postgres(self) -> bool:
+        with self.write() as connection:
+            key = new_id()
+            connection.execute(sa.insert(ERASURES).values(key=key, due_at=datetime.now(UTC)))
+            connection.execute(sa.delete(ERASURES).where(ERASURES.c.key == key))
+        return True
 
     def revision(self) -> str | None:
         """Return the revision of its tables, None where there are none. Raises StorageError."""

@@ -16,6 +16,7 @@ from facecraft.db.ids import new_id
 from facecraft.db.tables import ERASURES
 from facecraft.db.types import UtcDateTime
 from facecraft.errors import ConfigurationError, StorageAccessError, StorageError, StorageFullError
+from services.full_disk import no_file_grows
 
 NOW = datetime(2024, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -35,6 +36,11 @@ def database(database_url: str):
     with Database.open(database_url) as opened:
         opened.migrate()
         yield opened
+
+
+def test_that_it_can_be_written_is_found_out(database: Database) -> None:
+    assert database.check_writing()
+    assert keys(database) == []
 
 
 def test_a_finished_transaction_is_kept(database: Database) -> None:
@@ -192,6 +198,40 @@ def test_a_full_disk_is_said_so(file: Path) -> None:
         with pytest.raises(StorageFullError), database.write() as connection:
             connection.execute(sa.insert(ERASURES), rows)
         assert keys(database) == []
+
+
+def test_that_it_can_be_written_is_found_out_without_leaving_anything(file: Path) -> None:
+    with Database.open(f"sqlite:///{file}") as database:
+        database.migrate()
+        log = file.with_name(file.name + "-wal")
+        database.scrub()
+        assert log.stat().st_size == 0
+        for _ in range(3):
+            assert database.check_writing()
+        assert 0 < log.stat().st_size < 20_000
+        database.check()
+        assert keys(database) == []
+
+
+def test_whoever_only_asks_does_not_wait_for_who_writes(file: Path) -> None:
+    with Database.open(f"sqlite:///{file}") as database:
+        database.migrate()
+        with database.write():
+            assert not database.check_writing()
+        assert database.check_writing()
+        with database.engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 15_000
+
+
+def test_a_database_that_cannot_be_written_is_found_out(file: Path) -> None:
+    with Database.open(f"sqlite:///{file}") as database:
+        database.migrate()
+        database.scrub()
+        with no_file_grows():
+            database.check()
+            with pytest.raises(StorageError):
+                database.check_writing()
+        assert database.check_writing()
 
 
 def test_a_lock_that_is_held_for_too_long_is_said_so(file: Path) -> None:

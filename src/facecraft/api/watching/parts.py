@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import anyio.to_thread
 
 from facecraft import telemetry
-from facecraft.errors import DeadlineError, FacecraftError, PartNotReadyError
+from facecraft.errors import DeadlineError, FacecraftError, PartNotReadyError, StorageError
 from facecraft.jobs import broker
 from facecraft.settings import Settings
 from facecraft.storage import BlobStore
@@ -22,6 +22,10 @@ FRESH_SECONDS = 2.0
 """For so long a part that was ready is not asked again."""
 STORE_SECONDS = 10.0
 """The same for the store, which is asked by writing to it."""
+WRITING_SECONDS = 10.0
+"""For so long a database that was written is not written again only to see whether that works."""
+LOCKED_SECONDS = 30.0
+"""A database that somebody else has locked for so long cannot be written."""
 FAILED_SECONDS = 1.0
 """For so long a part that was not ready is not asked again."""
 
@@ -78,6 +82,26 @@ class Part:
         return self._answer
 
 
+class Writing:
+    """Finds out now and then whether the database can be written: who can only read it takes no jobs."""
+
+    def __init__(self, attempt: Callable[[], bool], *, clock: Callable[[], float] = time.monotonic) -> None:
+        """``attempt`` is :meth:`facecraft.db.database.Database.check_writing`."""
+        self._attempt = attempt
+        self._clock = clock
+        self._due = self._written = clock()
+
+    def check(self) -> None:
+        """Raise what an attempt raises, and StorageError when others have held the database for too long. Blocks."""
+        now = self._clock()
+        if now < self._due:
+            return
+        if self._attempt():
+            self._written, self._due = now, now + WRITING_SECONDS
+        elif now - self._written > LOCKED_SECONDS:
+            raise StorageError("The database has been locked for too long.", hint="See which other program holds it.")
+
+
 class Parts:
     """Every part that the service needs besides its models."""
 
@@ -125,8 +149,11 @@ def threads_part(dead: Callable[[], Sequence[str]]) -> Part:
 def parts_of(settings: Settings, studio: Studio, store: BlobStore) -> Parts:
     """Return the parts of a server over ``studio`` that keeps its files in ``store``."""
 
+    writing = Writing(studio.database.check_writing)
+
     def database() -> None:
         studio.database.check()
+        writing.check()
 
     parts = [
         Part("database", database, fresh_seconds=FRESH_SECONDS),

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from facecraft.api.watching import parts
-from facecraft.api.watching.parts import Part, problem_of
-from facecraft.errors import ConfigurationError, FacecraftError, StorageError
+from facecraft.api.watching.parts import Part, Writing, problem_of
+from facecraft.errors import ConfigurationError, FacecraftError, StorageError, StorageFullError
 
 
 def test_many_ask_and_the_part_is_asked_once() -> None:
@@ -50,6 +50,44 @@ def test_a_part_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) ->
     assert "did not answer" in late.message
     assert after is None
     assert asked == [1]
+
+
+def test_a_database_is_written_seldom_to_see_whether_that_works() -> None:
+    now, tried = [0.0], []
+    writing = Writing(lambda: not tried.append(now[0]), clock=lambda: now[0])
+    for now[0] in (0.0, 1.0, 9.9, 10.0, 15.0, 20.1):
+        writing.check()
+    assert tried == [0.0, 10.0, 20.1]
+
+
+def test_what_cannot_be_written_is_tried_again_at_once() -> None:
+    tried: list[int] = []
+
+    def attempt() -> bool:
+        tried.append(1)
+        if len(tried) < 3:
+            raise StorageFullError
+        return True
+
+    writing = Writing(attempt, clock=lambda: 5.0)
+    for _ in range(2):
+        with pytest.raises(StorageFullError):
+            writing.check()
+    writing.check()
+    writing.check()
+    assert len(tried) == 3
+
+
+def test_a_database_that_others_write_is_ready_and_one_that_they_keep_locked_is_not() -> None:
+    now, free = [0.0], [False]
+    writing = Writing(lambda: free[0], clock=lambda: now[0])
+    for now[0] in (0.0, 10.0, 30.0):
+        writing.check()
+    now[0] = 30.1
+    with pytest.raises(StorageError, match="locked"):
+        writing.check()
+    free[0] = True
+    writing.check()
 
 
 def test_what_is_told_names_the_parts_and_keeps_folders_to_itself() -> None:
