@@ -414,7 +414,7 @@ def test_an_end_that_was_undone_is_counted_once_it_is_written(database: Database
 
     def breaks() -> None:
         with database.write() as connection:
-            jobs.repository.end(connection, job.id, JobState.CANCELLED, None, jobs.repository.clock())
+            jobs.repository.ending(connection, job.id, JobState.CANCELLED, None, jobs.repository.clock())
             raise StorageError
 
     with pytest.raises(StorageError):

@@ -85,7 +85,7 @@ class Leases:
         self, jobs: JobRepository, *, seconds: float = 30.0, max_attempts: int = 3, patience: float = PATIENCE
     ) -> None:
         """``patience`` is for how many seconds a job waits for what it needs."""
-        self._jobs = jobs
+        self._end = jobs.ending
         self._database = jobs.database
         self._clock = jobs.clock
         self._time = timedelta(seconds=seconds)
@@ -187,14 +187,14 @@ class Leases:
                 rows.expire_picture(connection, item, now)
             also(connection)
             if end is not None:
-                self._jobs.end(connection, lease.job.id, end.state, end.failure, now)
+                self._end(connection, lease.job.id, end.state, end.failure, now)
 
     def finish(self, lease: Lease, state: JobState, failure: Failure | None = None) -> None:
         """Write down that the job has ended. Raises LeaseLostError."""
         now = self._clock()
         with self._database.write() as connection:
             self._check(connection, lease)
-            self._jobs.end(connection, lease.job.id, state, failure, now)
+            self._end(connection, lease.job.id, state, failure, now)
 
     def give_back(self, lease: Lease) -> None:
         """Put the job into the queue again as if it had not been taken.
@@ -204,7 +204,7 @@ class Leases:
         now = self._clock()
         with self._database.write() as connection:
             if self._check(connection, lease).cancel_at is not None:
-                self._jobs.end(connection, lease.job.id, JobState.CANCELLED, Failure.of(CancelledError()), now)
+                self._end(connection, lease.job.id, JobState.CANCELLED, Failure.of(CancelledError()), now)
             else:
                 self._requeue(connection, lease.job.id, now, now, counts=False)
 
@@ -228,7 +228,7 @@ class Leases:
         with self._database.write() as connection:
             row = self._check(connection, lease)
             if row.cancel_at is not None:
-                self._jobs.end(connection, lease.job.id, JobState.CANCELLED, Failure.of(CancelledError()), now)
+                self._end(connection, lease.job.id, JobState.CANCELLED, Failure.of(CancelledError()), now)
                 return 0.0
             since = row.delayed_since or now
             delay = min(LONGEST_DELAY, max(SHORTEST_DELAY, now - since))
@@ -260,10 +260,10 @@ class Leases:
             dead = connection.execute(query.with_for_update(skip_locked=True)).all()
             for row in dead:
                 if row.cancel_at is not None:
-                    self._jobs.end(connection, row.id, JobState.CANCELLED, Failure.of(CancelledError()), now)
+                    self._end(connection, row.id, JobState.CANCELLED, Failure.of(CancelledError()), now)
                 elif row.attempt >= self._max_attempts:
                     error = JobAbandonedError(f"The worker of the job died {row.attempt} times.")
-                    self._jobs.end(connection, row.id, JobState.FAILED, Failure.of(error), now)
+                    self._end(connection, row.id, JobState.FAILED, Failure.of(error), now)
                 else:
                     self._requeue(connection, row.id, now, now, counts=True)
             return len(dead)

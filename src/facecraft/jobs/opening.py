@@ -55,8 +55,9 @@ def open_jobs(
     # All of these need the database packages.
     from facecraft.db.database import when_kept  # noqa: PLC0415
     from facecraft.jobs.blobs import Blobs  # noqa: PLC0415
+    from facecraft.jobs.ending import nobody  # noqa: PLC0415
     from facecraft.jobs.leases import Leases  # noqa: PLC0415
-    from facecraft.jobs.repository import JobRepository, nobody  # noqa: PLC0415
+    from facecraft.jobs.repository import JobRepository  # noqa: PLC0415
     from facecraft.jobs.webhooks.outbox import announce_end  # noqa: PLC0415
     from facecraft.jobs.workers import Workers  # noqa: PLC0415
 

@@ -6,7 +6,6 @@ What workers do with them is in :mod:`facecraft.jobs.leases`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -17,16 +16,15 @@ from facecraft.db.database import Database
 from facecraft.db.ids import new_id, parse_id
 from facecraft.db.listing import Listing, check_limit, cut, decode_cursor
 from facecraft.db.tables import JOB_EVENTS, JOB_ITEMS, JOBS
-from facecraft.db.types import Id, UtcDateTime
-from facecraft.errors import BusyError, CancelledError, JobNotFoundError, JobStateError
-from facecraft.jobs import blob_rows, rows
+from facecraft.errors import CancelledError, JobNotFoundError, JobStateError
+from facecraft.jobs import blob_rows, rows, waiting
+from facecraft.jobs.ending import Ending, Told, nobody
 from facecraft.jobs.forgetting import forget, forget_expired
-from facecraft.jobs.job import ENDED, EVERYBODY, Event, Failure, Item, Job, JobState, NewJob, Owner, origins
+from facecraft.jobs.job import EVERYBODY, Event, Failure, Item, Job, JobState, NewJob, Owner
+from facecraft.jobs.waiting import Depth, Room
 
 Also = Callable[[Connection], None]
 """Something else to write in the same transaction."""
-Told = Callable[[Connection, Job], None]
-"""Whoever writes down, in the same transaction, that a job has ended: exactly once for each end."""
 Added = Callable[[Job, int | None], Also]
 """Given a new job and its place in the queue: something about it to write in the same transaction."""
 
@@ -37,29 +35,6 @@ _STANDINGS = sa.select(JOBS.c.id, JOBS.c.state, JOBS.c.event_count).where(
 )
 _CANCEL = rows.changing()
 _RETRY = rows.changing()
-_END = {
-    state: rows.changing(
-        JOBS.c.state.in_([origin.value for origin in origins(state)]),
-        failed=JOBS.c.failed + sa.bindparam("also_failed"),
-    )
-    for state in ENDED
-}
-_WAITS = JOBS.c.state == JobState.QUEUED.value
-_SOME = sa.select(sa.literal(1)).where(_WAITS).limit(sa.bindparam("most"))
-_WAITING = sa.select(sa.func.count()).select_from(_SOME.subquery())
-_WAITING_OF_OWNER = sa.select(sa.func.count()).select_from(
-    _SOME.where(JOBS.c.owner == sa.bindparam("the_owner")).subquery()
-)
-_AHEAD = sa.select(sa.func.count()).where(
-    _WAITS,
-    JOBS.c.queue == sa.bindparam("the_queue"),
-    sa.tuple_(JOBS.c.due_at, JOBS.c.id)
-    < sa.tuple_(sa.bindparam("due", type_=UtcDateTime()), sa.bindparam("id", type_=Id)),
-)
-
-
-def nobody(connection: Connection, job: Job) -> None:
-    """Tell nobody: the null form of :data:`Told`."""
 
 
 def nothing(connection: Connection) -> None:
@@ -81,16 +56,6 @@ def unsaid(job: Job, position: int | None, /) -> Also:  # noqa: ARG001 - the nul
     return nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """How much waits in a queue."""
-
-    queue: str
-    waiting: int
-    oldest: datetime | None
-    """Since when its oldest job could have been started."""
-
-
 class JobRepository:
     """Jobs in a database. Safe to use from several threads and processes."""
 
@@ -109,11 +74,9 @@ class JobRepository:
         ``queue_limit`` is how many jobs may wait, ``queue_limit_per_owner`` how many of one user among them.
         """
         self.database = database
-        self.retention = retention
-        self.told = told
+        self.ending = Ending(retention, told)
         self.clock = clock or DatabaseClock(database)
-        self._queue_limit = queue_limit
-        self._queue_limit_per_owner = queue_limit_per_owner
+        self._room = Room(queue_limit, queue_limit_per_owner)
 
     def add(self, new: NewJob, *, job_id: str | None = None, also: Also = nothing, added: Added = unsaid) -> Job:
         """Put a job into its queue and return it; ``also`` is written with it or not at all.
@@ -124,10 +87,10 @@ class JobRepository:
         now = self.clock()
         identity = job_id or new_id()
         with self.database.write() as connection:
-            self._check_room(connection, new.owner)
+            self._room.check(connection, new.owner)
             also(connection)
             job = rows.insert(connection, identity, new, JobState.QUEUED, now)
-            added(job, position(connection, job))(connection)
+            added(job, waiting.position(connection, job))(connection)
             return job
 
     def record(self, new: NewJob, *, job_id: str, also: Also = nothing) -> Job:
@@ -137,12 +100,8 @@ class JobRepository:
         with self.database.write() as connection:
             rows.insert(connection, job_id, new, state, now)
             also(connection)
-            connection.execute(JOBS.update().where(JOBS.c.id == job_id).values(expires_at=self.expiry(now)))
+            connection.execute(JOBS.update().where(JOBS.c.id == job_id).values(expires_at=self.ending.expiry(now)))
             return _one(connection, job_id)
-
-    def expiry(self, ended: datetime) -> datetime | None:
-        """Return when a job that ended then is forgotten."""
-        return None if self.retention is None else ended + self.retention
 
     def get(self, owner: Owner, job_id: str) -> Job:
         """Return a job of ``owner``. Raises JobNotFoundError."""
@@ -157,7 +116,7 @@ class JobRepository:
     def position(self, job: Job) -> int | None:
         """Return how many jobs are taken up before ``job`` and itself: 1 is next; None when it does not wait."""
         with self.database.read() as connection:
-            return position(connection, job)
+            return waiting.position(connection, job)
 
     def list(
         self,
@@ -216,7 +175,7 @@ class JobRepository:
         with self.database.write() as connection:
             job = _own(connection, owner, job_id, lock=True)
             if job.state is JobState.QUEUED:
-                self.end(connection, job.id, JobState.CANCELLED, Failure.of(CancelledError()), now)
+                self.ending(connection, job.id, JobState.CANCELLED, Failure.of(CancelledError()), now)
             elif job.state is not JobState.RUNNING:
                 raise JobStateError(f"The job has ended ({job.state.value}) and cannot be cancelled any more.")
             elif job.cancel_at is None:
@@ -236,7 +195,7 @@ class JobRepository:
                     f"Nothing of the job has failed or was cancelled: it is {job.state.value}, with {job.succeeded} of "
                     f"{job.total} pictures done."
                 )
-            self._check_room(connection, job.owner)
+            self._room.check(connection, job.owner)
             connection.execute(
                 JOB_ITEMS.update()
                 .where(JOB_ITEMS.c.job_id == job.id, JOB_ITEMS.c.state != JobState.SUCCEEDED.value)
@@ -272,7 +231,7 @@ class JobRepository:
             job = _own(connection, owner, job_id, lock=True)
             if job.state is JobState.RUNNING:
                 raise JobStateError("A running job cannot be deleted.", hint="Cancel it first.")
-            return forget(connection, [job.id], now, self.expiry(now))
+            return forget(connection, [job.id], now, self.ending.expiry(now))
 
     def sweep(self, *, limit: int = 200) -> int:
         """Forget jobs whose time is over, ``limit`` of them at most; return how many. Never a running one.
@@ -280,17 +239,12 @@ class JobRepository:
         The next sweep of the blobs deletes their files.
         """
         now = self.clock()
-        return forget_expired(self.database, now, self.expiry(now), limit=limit)
+        return forget_expired(self.database, now, self.ending.expiry(now), limit=limit)
 
     def depths(self) -> tuple[Depth, ...]:
         """Return how much waits in each queue that is not empty."""
-        query = (
-            sa.select(JOBS.c.queue, sa.func.count().label("waiting"), sa.func.min(JOBS.c.due_at).label("oldest"))
-            .where(JOBS.c.state == JobState.QUEUED.value)
-            .group_by(JOBS.c.queue)
-        )
         with self.database.read() as connection:
-            return tuple(Depth(row.queue, row.waiting, row.oldest) for row in connection.execute(query))
+            return waiting.depths(connection)
 
     def counts(self) -> dict[JobState, int]:
         """Return how many jobs are in each state."""
@@ -305,57 +259,6 @@ class JobRepository:
         query = sa.select(JOBS.c.stage, sa.func.count().label("number")).where(running).group_by(JOBS.c.stage)
         with self.database.read() as connection:
             return {row.stage: row.number for row in connection.execute(query)}
-
-    def _check_room(self, connection: Connection, owner: str | None) -> None:
-        """Make sure that one more job of ``owner`` may wait. Raises BusyError."""
-        if _reaches(connection, _WAITING, self._queue_limit):
-            raise BusyError("The queue of jobs is full.")
-        # Nobody is bounded who may be everybody: where there are no users, all callers are the anonymous one.
-        if owner is not None and _reaches(connection, _WAITING_OF_OWNER, self._queue_limit_per_owner, the_owner=owner):
-            raise BusyError("Too many of your jobs wait already.", hint="Come again when some of them have ended.")
-
-    def end(self, connection: Connection, job_id: str, state: JobState, failure: Failure | None, now: datetime) -> None:
-        """Write down that a job has ended, tell whoever is told, and let its uploads go."""
-        expiry = self.expiry(now)
-        items = rows.items_of(connection, job_id)
-        left = rows.end_items(connection, job_id, state, failure, now) if rows.waiting(items) else 0
-        values = {
-            "state": state.value,
-            "failure": rows.failure_row(failure),
-            "also_failed": left if state is JobState.FAILED else 0,
-            "stage": None,
-            "finished_at": now,
-            "expires_at": expiry,
-            "cancel_at": None,
-            "lease": None,
-            "lease_until": None,
-            "worker_id": None,
-            **({"fraction": 1.0} if state is JobState.SUCCEEDED else {}),
-        }
-        row = rows.change(connection, _END[state], job_id, values, event=state.value, now=now)
-        if row is None:
-            raise JobStateError
-        undone = [item for item in items if item.state is not JobState.SUCCEEDED]
-        if undone:
-            # Whoever tries it again needs the pictures that were not finished, and those that go with them.
-            rows.expire_inputs(connection, undone, expiry)
-        else:
-            rows.expire_inputs(connection, items, now)
-        rows.release_inputs(connection, job_id, items, expiry)
-        self.told(connection, rows.job_of(row))
-
-
-def position(connection: Connection, job: Job) -> int | None:
-    """Return what :meth:`JobRepository.position` does, inside the caller's transaction."""
-    if job.state is not JobState.QUEUED:
-        return None
-    values = {"the_queue": job.queue, "due": job.due_at, "id": job.id}
-    return int(connection.execute(_AHEAD, values).scalar_one()) + 1
-
-
-def _reaches(connection: Connection, counted: sa.Select[int], limit: int, **values: str) -> bool:
-    """Whether there are ``limit`` jobs of this condition; no more of them are counted."""
-    return int(connection.execute(counted, {"most": limit, **values}).scalar_one()) >= limit
 
 
 def _own(connection: Connection, owner: Owner, job_id: str, *, lock: bool = False) -> Job:

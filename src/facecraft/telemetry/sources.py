@@ -13,7 +13,7 @@ from prometheus_client.utils import floatToGoString
 from facecraft.inference.device_memory import DeviceMemory, DeviceMemoryReader
 from facecraft.inference.pool.states import LoadState, PoolEventKind, ResourceState
 from facecraft.jobs.job import JobState
-from facecraft.jobs.repository import Depth
+from facecraft.jobs.waiting import Depth
 from facecraft.jobs.workers import Worker
 from facecraft.telemetry.tally import STAGE_SECONDS, Tally
 

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from facecraft.inference.device_memory import DeviceMemory
 from facecraft.inference.pool import SessionPool
 from facecraft.jobs.job import JobState
-from facecraft.jobs.repository import Depth
+from facecraft.jobs.waiting import Depth
 from facecraft.jobs.workers import Worker
 from facecraft.pipelines.pipeline import StageTime
 from facecraft.telemetry.metrics import Exchange, Metrics
