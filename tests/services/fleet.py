@@ -42,6 +42,8 @@ class Fleet:
         lease: float = 3.0,
         attempts: int = 20,
         grace: float = 10.0,
+        patience: float = 10.0,
+        deaf: int = 0,
     ) -> None:
         self.engine = engine
         self.marks = folder / "marks"
@@ -50,6 +52,7 @@ class Fleet:
         plan = {
             "database": database_url, "store": str(folder / "store"), "broker": broker, "marks": str(self.marks),
             "seconds": seconds, "places": places, "lease": lease, "attempts": attempts, "grace": grace,
+            "patience": patience, "deaf": deaf,
         }  # fmt: skip
         self._plan.write_text(json.dumps(plan))
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -178,6 +181,14 @@ class Fleet:
             if names != {"result.png": 1, "result.json": 1}:
                 found.append(f"{job.id}: {dict(names)}")
         return found + self.overlaps()
+
+    def cut(self) -> list[str]:
+        """Return the items that a process was killed over, as often as that happened."""
+        running: Counter[tuple[str, int]] = Counter()
+        for line in self.marks.read_text().splitlines():
+            what, name, process, _ = line.split()
+            running[name, int(process)] += 1 if what == "begin" else -1
+        return [name for (name, process), left in running.items() if left and process in self.killed]
 
     def overlaps(self) -> list[str]:
         """Return the items that were worked on twice at the same time."""
