@@ -11,7 +11,6 @@ from sqlalchemy.engine import Connection
 
 from facecraft.errors import (
     CancelledError,
-    DeadlineError,
     DeviceMemoryError,
     FacecraftError,
     LeaseLostError,
@@ -68,7 +67,7 @@ class JobRunner:
             try:
                 outcome = self._run(lease, hold)
             except LeaseLostError:
-                outcome = "lost to another worker"
+                outcome = "lost: it was ended without this worker, or another has it"
             except StorageError as error:
                 # Nothing can be written. The lease runs out, and whoever finds the job takes it up again.
                 outcome = "left behind"
@@ -124,8 +123,7 @@ class JobRunner:
                 self._write(hold, lambda: self.leases.give_back(lease))
                 return "given back"
             case Stop.OVERDUE:
-                late = DeadlineError(f"The job took longer than {hold.seconds:g} seconds.")
-                self._ended(hold, End(JobState.FAILED, Failure.of(late)))
+                self._ended(hold, End(JobState.FAILED, Failure.of(hold.late)))
                 return "took too long"
             case _:
                 return self._ended(hold, End(JobState.CANCELLED, Failure.of(CancelledError())))
