@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from facecraft.accounts.accounts import Accounts
 from facecraft.accounts.callers import MEMORY_SECONDS
@@ -544,6 +546,40 @@ def test_sessions_and_refresh_tokens_expire(accounts: Accounts, ann: User, datab
     for token in ("", "x", kept.refresh_token):
         with pytest.raises(TokenInvalidError):
             accounts.sessions.refresh(token)
+
+
+def test_the_sweep_deletes_in_pieces_and_holds_nobody_up(accounts: Accounts, ann: User, database: Database) -> None:
+    accounts.sessions.open(ann)
+    session_id = accounts.sessions.browse(ann.id)[0].id
+    old = [
+        {"digest": f"{index:064}", "session_id": session_id, "generation": 0, "expires_at": now() - timedelta(days=1)}
+        for index in range(1234)
+    ]
+    deleted: list[int] = []
+    plans: list[str] = []
+
+    def watch(connection: Connection, cursor: Any, statement: str, given: Any, *_: object) -> None:
+        if statement.startswith("DELETE"):
+            deleted.append(cursor.rowcount)
+        if statement.startswith(("DELETE", "SELECT")) and database.is_sqlite:
+            explained = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", given)
+            plans.extend(row[-1] for row in explained.fetchall())
+
+    with database.write() as connection:
+        connection.execute(sa.insert(REFRESH_TOKENS), old)
+    with database.read() as connection:
+        engine = connection.engine
+    sa.event.listen(engine, "after_cursor_execute", watch)
+    try:
+        accounts.sessions.sweep()
+    finally:
+        sa.event.remove(engine, "after_cursor_execute", watch)
+    assert (sum(deleted), len(deleted)) == (1234, 3)
+    assert [plan for plan in plans if plan.startswith("SCAN")] == []
+    assert (count(database, SESSIONS), count(database, REFRESH_TOKENS)) == (1, 1)
+    with ThreadPoolExecutor(1) as threads, database.write() as connection:
+        connection.execute(sa.update(USERS).values(phone="1"))
+        threads.submit(accounts.sessions.sweep).result(5)  # somebody writes, and there is nothing to delete
 
 
 def test_a_session_is_ended_by_its_user_only(accounts: Accounts, ann: User) -> None:

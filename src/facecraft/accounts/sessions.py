@@ -32,6 +32,7 @@ from facecraft.db.tables import PASSWORD_RESETS, REFRESH_TOKENS, SESSIONS, USERS
 from facecraft.errors import SessionNotFoundError, TokenInvalidError
 
 _AGENT_LENGTH = 200
+_PIECE = 500
 log = logging.getLogger("facecraft.accounts")
 
 
@@ -143,10 +144,22 @@ class Sessions:
         self._changed()
 
     def sweep(self) -> None:
-        """Delete what has expired: sessions, refresh tokens, tokens for a forgotten password."""
-        with self._database.write() as connection:
-            for table in (SESSIONS, REFRESH_TOKENS, PASSWORD_RESETS):
-                connection.execute(sa.delete(table).where(table.c.expires_at < now()))
+        """Delete what has expired: refresh tokens, sessions, tokens for a forgotten password.
+
+        Little at a time, and nobody who writes is held up where there is nothing to delete.
+        """
+        moment = now()
+        # Tokens go before their sessions, which would take all of theirs along in one piece.
+        for table in (REFRESH_TOKENS, SESSIONS, PASSWORD_RESETS):
+            (key,) = table.primary_key.columns
+            old = sa.select(key).where(table.c.expires_at < moment).limit(_PIECE)
+            while self._any(old):
+                with self._database.write() as connection:
+                    connection.execute(sa.delete(table).where(key.in_(old)))
+
+    def _any(self, query: sa.Select[tuple[str]]) -> bool:
+        with self._database.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
 
     def _is_recent(self, refreshed_at: datetime) -> bool:
         # The clocks of two servers may differ: a refresh of the future is not endlessly recent.

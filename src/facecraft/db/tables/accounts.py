@@ -51,7 +51,7 @@ REFRESH_TOKENS = sa.Table(
     sa.Column("digest", sa.String(64), primary_key=True),  # SHA-256 of the token
     sa.Column("session_id", Id, sa.ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False, index=True),
     sa.Column("generation", sa.Integer, nullable=False),  # good while it is that of the session
-    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
 
 PASSWORD_RESETS = sa.Table(
@@ -59,7 +59,7 @@ PASSWORD_RESETS = sa.Table(
     METADATA,
     sa.Column("digest", sa.String(64), primary_key=True),  # SHA-256 of the token
     sa.Column("user_id", Id, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
-    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
 
 CLOSURES = sa.Table(

@@ -66,6 +66,7 @@ def upgrade() -> None:
             ["session_id"], ["sessions.id"], name="fk_refresh_tokens_session_id", ondelete="CASCADE"
         ),
     )
+    op.create_index("ix_refresh_tokens_expires_at", "refresh_tokens", ["expires_at"])
     op.create_index("ix_refresh_tokens_session_id", "refresh_tokens", ["session_id"])
     op.create_table(
         "password_resets",
@@ -75,6 +76,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name="pk_password_resets"),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_password_resets_user_id", ondelete="CASCADE"),
     )
+    op.create_index("ix_password_resets_expires_at", "password_resets", ["expires_at"])
     op.create_index("ix_password_resets_user_id", "password_resets", ["user_id"])
     op.create_table(
         "api_keys",
