@@ -20,6 +20,10 @@ _SAVING = 0.04
 """The shares of an item that are left for reading its pictures, and for writing its files and keeping them."""
 _REACH = 1.5
 """How far time alone carries towards the next mark: after the expected time 1 - exp(-1.5) = 78 % of the way."""
+_NEARLY = 0.98
+"""Time alone never carries all the way: what is told to be done is done."""
+_SLOWEST = 100.0
+"""Most that an item may seem to be slower, or quicker, than those before it."""
 
 QUIET_SECONDS = 0.5
 """Work that is over by then tells nothing but its end: writing would cost more than anybody learns."""
@@ -40,10 +44,10 @@ class Pace:
         self._lock = threading.Lock()
         self._seconds: dict[tuple[str, str], float] = {}
 
-    def expected(self, task: str, stage: str) -> float:
-        """Return how long ``stage`` of ``task`` will probably take."""
+    def known(self, task: str, stage: str) -> float | None:
+        """Return how long ``stage`` of ``task`` took lately; None when it never ran in this process."""
         with self._lock:
-            return self._seconds.get((task, stage), _UNKNOWN_SECONDS)
+            return self._seconds.get((task, stage))
 
     def learn(self, task: str, stage: str, seconds: float) -> None:
         """Remember how long it took this time: a moving average."""
@@ -56,7 +60,9 @@ class Tracker:
     """How far one job is: hears the stages in the working thread, tells the pulse how things stand.
 
     The fraction never falls, and between two events it moves towards the next mark, where the stage ends, without
-    reaching it. Reports get rarer the longer a job takes, so that their number is bounded: some hundred in an hour.
+    reaching it. How fast, is what such stages took before, and how much slower or quicker the stages of this very item were
+    than that: a photo of fifty megapixels takes its time in each of them. Reports get rarer the longer a job takes, so that
+    their number is bounded: some hundred in an hour.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class Tracker:
         self._stage: str | None = None
         self._stage_began = self._anchored = self._born = self._told_at = clock()
         self._stage_from = self._anchor = 0.0  # fractions of the item
+        self._spent = self._foreseen = 0.0  # seconds of the stages of this item that are over
         self._told = fraction
         self._told_stage: str | None = None
 
@@ -89,6 +96,7 @@ class Tracker:
         with self._lock:
             self._base = done / self._total
             self._stage = self._first
+            self._spent = self._foreseen = 0.0
             self._anchor = self._stage_from = 0.0 if self._reads else _READING
             self._anchored = self._stage_began = self._clock()
 
@@ -127,16 +135,29 @@ class Tracker:
             return fraction, self._stage
 
     def _learn(self, now: float) -> None:
-        if self._stage is not None:
-            self._pace.learn(self._name, self._stage, now - self._stage_began)
+        if self._stage is None:
+            return
+        known, spent = self._pace.known(self._name, self._stage), now - self._stage_began
+        if known is not None:
+            self._spent, self._foreseen = self._spent + spent, self._foreseen + known
+        self._pace.learn(self._name, self._stage, spent)
+
+    def _expected(self) -> float:
+        """Return how long the stage will probably take."""
+        known = self._pace.known(self._name, self._stage or "")
+        if known is None:
+            return _UNKNOWN_SECONDS
+        if not (self._foreseen and self._spent):
+            return known
+        return known * min(_SLOWEST, max(1 / _SLOWEST, self._spent / self._foreseen))
 
     def _estimate(self, now: float) -> float:
         place = bisect_right(self._marks, self._anchor + 1e-9)
         mark = self._marks[place] if place < len(self._marks) else 1.0
         left = mark - self._anchor
         whole = max(mark - self._stage_from, 1e-9)
-        seconds = max(self._pace.expected(self._name, self._stage or "") * left / whole, 1e-3)
-        way = 1.0 - math.exp(-_REACH * (now - self._anchored) / seconds)
+        seconds = max(self._expected() * left / whole, 1e-3)
+        way = _NEARLY * (1.0 - math.exp(-_REACH * (now - self._anchored) / seconds))
         return self._base + (self._anchor + left * way) / self._total
 
 

@@ -14,7 +14,7 @@ from facecraft.imaging.image import Alpha, Image, Pixels
 from facecraft.models.hub import ModelHub
 from facecraft.options import Options
 from facecraft.pipelines.identity import Identity
-from facecraft.progress import CancelToken, Progress, silent
+from facecraft.progress import CancelToken, Progress, ProgressEvent, silent
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 OptionsT_contra = TypeVar("OptionsT_contra", bound=Options, contravariant=True)
@@ -26,6 +26,11 @@ class Watch:
 
     progress: Progress = silent
     cancel: CancelToken = field(default_factory=CancelToken)
+
+    def tell(self, stage: str, fraction: float, message: str = "") -> None:
+        """Say that ``fraction`` (0..1) of ``stage`` is done, and go on. Raises CancelledError when it should stop."""
+        self.cancel.check()
+        self.progress(ProgressEvent(stage, fraction, message))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from facecraft.jobs.pace import REPORT_SECONDS, Pace, Tracker, marks_of
@@ -63,7 +65,7 @@ def test_the_pace_is_learned_from_one_job_to_the_next(clock: Clock) -> None:
     first(ProgressEvent("detect", 0.0))
     clock.now += 40
     first(ProgressEvent("cutout", 0.2))
-    assert pace.expected("cutout", "detect") == pytest.approx(40)
+    assert pace.known("cutout", "detect") == pytest.approx(40)
     slow = Tracker(CUTOUT, 1, pace, clock=clock)
     quick = Tracker(CUTOUT, 1, Pace(), clock=clock)
     for tracker in (slow, quick):
@@ -74,6 +76,31 @@ def test_the_pace_is_learned_from_one_job_to_the_next(clock: Clock) -> None:
     assert known is not None
     assert unknown is not None
     assert known[0] < unknown[0]
+
+
+def test_a_picture_that_takes_longer_is_not_said_to_be_nearly_done(clock: Clock) -> None:
+    """Small pictures came before: 0.1 s in each stage. This one takes forty times as long, and its last stage is long."""
+    pace = Pace()
+    for _ in range(3):
+        small = Tracker(CUTOUT, 1, pace, clock=clock)
+        small.begin(0)
+        for stage, fraction in (("detect", 0.0), ("cutout", 0.3), ("encode", 1.0)):
+            clock.now += 0.1
+            small(ProgressEvent(stage, fraction))
+        clock.now += 0.1
+        small.end(1)
+    large = Tracker(CUTOUT, 1, pace, clock=clock)
+    large.begin(0)
+    clock.now += 4
+    large(ProgressEvent("detect", 0.0))
+    clock.now += 4
+    large(ProgressEvent("cutout", 0.3))
+    told = [fraction for fraction, _ in told_over(large, clock, 8)]
+    longest = max(after - before for before, after in pairwise(told))
+    assert len(told) >= 10, "it stood still"
+    assert longest < 0.2
+    large(ProgressEvent("encode", 1.0))
+    assert all(round(fraction, 4) < 1.0 for fraction, _ in told_over(large, clock, 60))
 
 
 def test_an_event_inside_a_stage_is_told_at_least(clock: Clock) -> None:
@@ -160,4 +187,4 @@ def test_names_that_callers_choose_are_learned_as_one(clock: Clock) -> None:
             clock.now += 40
             tracker.end(1)
     assert {task for task, _ in pace._seconds} == {"pipeline", "cutout", "faces-embeddings"}
-    assert pace.expected("pipeline", "detect") == pytest.approx(40)
+    assert pace.known("pipeline", "detect") == pytest.approx(40)

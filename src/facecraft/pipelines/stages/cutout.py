@@ -57,6 +57,11 @@ def _quarter_turns(degrees: float) -> float:
     return -90.0 * round(degrees / 90.0)
 
 
+_SEGMENTED = 0.25
+_SOLVED = 0.6
+"""How much of the work on a large photo is done then."""
+
+
 def _around_frame(context: Context, size: Size) -> tuple[Transform, Size]:
     """The view of a framed portrait: the frame itself and a margin, at most VIEW_SIDE long."""
     wide, high = size.width * (1 + 2 * AROUND), size.height * (1 + 2 * AROUND)
@@ -119,12 +124,14 @@ def cutout(context: Context, options: CutoutOptions, models: ModelHub) -> Contex
     segmenter = models.segmenter(options.segmenter)
     view = _view(context)
     mask = segmenter.segment(view.image, view.subject, quick=options.refine is Refine.FAST)
+    context.watch.tell("cutout", _SEGMENTED)
     pixels = context.canvas
     size = context.canvas_size
     to_canvas = view.transform.inverse().then(context.transform)
     seen = mask.values if view.share is None else mask.values * view.share
     coarse = glance(seen, to_canvas, size)
     alpha = _solve(pixels, coarse, options.refine)
+    context.watch.tell("cutout", _SOLVED)
     if view.subject is not None:
         # Once the edge is solved, what is not joined to the person is seen not to be theirs.
         alpha = matting.keep_touching(alpha, to_canvas.box(view.subject), neck=round(NECK * max(alpha.shape)))

@@ -19,7 +19,6 @@ from facecraft.pipelines.identity import Identity, IdentityCheck, IdentityGuard,
 from facecraft.pipelines.occlusion import RESTORED, Cover, Occlusion
 from facecraft.pipelines.redraw import COLOR_MATCH, FacePart, moved
 from facecraft.pipelines.stage import Context, stage
-from facecraft.progress import ProgressEvent
 
 REQUIRED = "any"
 """The best installed restorer, and an error where there is none."""
@@ -83,8 +82,7 @@ def restore(context: Context, options: RestoreOptions, models: ModelHub) -> Cont
         restorer, check, Cover.open(models, options.restore_occlusion), options.fidelity, options.restore_strength
     )
     for done, index in enumerate(wanted):
-        context.watch.cancel.check()
-        context.watch.progress(ProgressEvent("restore", done / len(wanted), f"face {done + 1} of {len(wanted)}"))
+        context.watch.tell("restore", done / len(wanted), f"face {done + 1} of {len(wanted)}")
         found.append(_restore_one(context, index, canvas, work))
     context = work.cover.noted(context.used("face_restoration", restorer.model_id))
     if check.embedder is not None:
