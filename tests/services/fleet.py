@@ -190,6 +190,16 @@ class Fleet:
             running[name, int(process)] += 1 if what == "begin" else -1
         return [name for (name, process), left in running.items() if left and process in self.killed]
 
+    def most_at_once(self, since: int) -> int:
+        """Return how many items at most were worked on at the same time after ``since`` (time.monotonic_ns)."""
+        lines = [line.split() for line in self.marks.read_text().splitlines()]
+        steps = sorted((int(moment), 1 if what == "begin" else -1) for what, _, _, moment in lines)
+        most = running = 0
+        for moment, step in steps:
+            running += step
+            most = max(most, running) if moment > since else most
+        return most
+
     def overlaps(self) -> list[str]:
         """Return the items that were worked on twice at the same time."""
         began: dict[tuple[str, int], int] = {}

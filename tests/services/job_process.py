@@ -2,7 +2,8 @@
 
     python job_process.py embedded|celery SETTINGS.json
 
-SETTINGS names the database, the folders, the broker and how long a pretended job takes.
+SETTINGS names the database, the folders, the broker, how long a pretended job takes, and how many connections to the
+broker hear nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+
+from kombu.transport.virtual import QoS
 
 from facecraft import telemetry
 from facecraft.db.opening import open_database
@@ -54,7 +57,16 @@ def main() -> None:
         jobs = open_jobs(database, store, config, retention=None)
         if engine == "celery":
             places = plan["places"]
-            worker = CeleryWorker(jobs, performer, plan["broker"], queues=QUEUES, places=places, device="cpu")
+            make_deaf(plan["deaf"])
+            worker = CeleryWorker(
+                jobs,
+                performer,
+                plan["broker"],
+                queues=QUEUES,
+                places=places,
+                device="cpu",
+                patience=plan["patience"],
+            )
             sys.exit(worker.run(grace=plan["grace"]))
         told = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: told.set())
@@ -62,6 +74,19 @@ def main() -> None:
         running.start()
         told.wait()
         running.close(grace=plan["grace"])
+
+
+def make_deaf(number: int) -> None:
+    """Let so many connections be in the state in which Celery was left by outages: every place taken, for good."""
+    hears = QoS.can_consume
+    deaf: list[QoS] = []
+
+    def can_consume(qos: QoS) -> bool:
+        if qos not in deaf and len(deaf) < number:
+            deaf.append(qos)
+        return qos not in deaf and bool(hears(qos))
+
+    QoS.can_consume = can_consume
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -48,11 +48,13 @@ def new_app(url: str, config: JobConfig) -> Celery:
     """Return a Celery application for the broker ``url``; nothing is connected yet. Raises RuntimeMissingError."""
     try:
         from celery import Celery  # noqa: PLC0415 - only who has a broker needs it
+
+        from facecraft.jobs.outages import PatientAMQP  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
         raise RuntimeMissingError(
             "Celery is not installed.", hint="pip install 'facecraft[scale]'", detail=str(error)
         ) from error
-    app = Celery("facecraft", set_as_current=False, fixups=[])
+    app = Celery("facecraft", set_as_current=False, fixups=[], amqp=PatientAMQP)
     app.conf.update(
         # Both by name: Celery would prefer what CELERY_BROKER_URL says to what our settings say.
         broker_read_url=url,
@@ -78,6 +80,7 @@ def new_app(url: str, config: JobConfig) -> Celery:
         task_publish_retry=False,
         worker_prefetch_multiplier=1,
         worker_cancel_long_running_tasks_on_connection_loss=False,  # the lease decides, not the broker
+        worker_enable_prefetch_count_reduction=False,  # a connection that comes again has all places at once
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
@@ -88,9 +91,17 @@ def new_app(url: str, config: JobConfig) -> Celery:
 class Dispatcher:
     """Tells the broker which jobs wait, from a thread of its own. Any number of processes may do that at once."""
 
-    def __init__(self, jobs: Jobs, app: Celery) -> None:
+    def __init__(
+        self, jobs: Jobs, app: Celery, *, waiting: Callable[[Collection[str]], object] = lambda _: None
+    ) -> None:
+        """``waiting`` is called once in a round with the queues in which messages wait for so long that it is strange.
+
+        While the broker is away there are none.
+        """
         self._jobs = jobs
         self._app = app
+        self._waiting = waiting
+        self._doubtful = False
         self._news = threading.Event()
         self._closing = threading.Event()
         self._in_trouble = False
@@ -102,6 +113,11 @@ class Dispatcher:
 
     def wake(self) -> None:
         """Look for waiting jobs now."""
+        self._news.set()
+
+    def doubt(self) -> None:
+        """Look now for jobs that the broker has forgotten: it was away, and may have lost its memory."""
+        self._doubtful = True
         self._news.set()
 
     def close(self) -> None:
@@ -126,8 +142,9 @@ class Dispatcher:
         try:
             while self._send(self._jobs.leases.unsent(_NEVER, limit=_BATCH)) == _BATCH:
                 pass
-            self._send_lost()
+            self._waiting(self._send_lost())
         except FacecraftError as error:
+            self._waiting(())
             if not self._in_trouble:
                 self._in_trouble = True
                 log.warning("jobs wait in the database: %s", error.message, extra={"detail": error.detail})
@@ -151,20 +168,27 @@ class Dispatcher:
                 self._jobs.leases.untold([job_id for job_id, _ in left])
         return len(jobs)
 
-    def _send_lost(self) -> None:
-        """Send again what the broker has forgotten.
+    def _send_lost(self) -> tuple[str, ...]:
+        """Send again what the broker has forgotten; return the queues in which what it was told of still waits.
 
         Only for queues that are empty there: jobs that wait for long behind others are not told of twice.
         """
-        due = self._jobs.leases.unheard(LOST_AFTER)
-        if not due:
-            return
-        with self._connection() as connection:
-            empty = [queue for queue in due if _depth(connection, queue) == 0]
-        if empty:
-            lost = self._jobs.leases.unsent(LOST_AFTER, queues=empty, limit=_BATCH)
-            if lost:
-                log.info("%s jobs are told to the broker again", self._send(lost))
+        doubtful, self._doubtful = self._doubtful, False
+        after = timedelta(0) if doubtful else LOST_AFTER
+        try:
+            due = self._jobs.leases.unheard(after)
+            if not due:
+                return ()
+            with self._connection() as connection:
+                empty = [queue for queue in due if _depth(connection, queue) == 0]
+            if empty:
+                lost = self._jobs.leases.unsent(after, queues=empty, limit=_BATCH)
+                if lost:
+                    log.info("%s jobs are told to the broker again", self._send(lost))
+        except FacecraftError:
+            self._doubtful |= doubtful
+            raise
+        return tuple(queue for queue in due if queue not in empty)
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:

@@ -47,6 +47,8 @@ class Worker:
     started_at: datetime
     seen_at: datetime
     busy: int = 0
+    deaf_since: datetime | None = None
+    """Since when it takes up nothing although it has a free place and jobs of its queues wait; None: it works."""
 
     @classmethod
     def here(cls, engine: str, queues: Sequence[str], device: str, places: int) -> Worker:
@@ -100,6 +102,12 @@ class Workers:
                 connection.execute(WORKERS.insert().values(id=current.id, **values))
         return current
 
+    def say(self, worker_id: str, *, deaf: bool) -> None:
+        """Write down that a worker does not hear of the jobs that wait for it, or does again. Raises StorageError."""
+        since = sa.func.coalesce(WORKERS.c.deaf_since, self._clock()) if deaf else None
+        with self._database.write() as connection:
+            connection.execute(WORKERS.update().where(WORKERS.c.id == worker_id).values(deaf_since=since))
+
     def forget(self, *worker_ids: str) -> None:
         """Forget workers that have ended. Raises StorageError."""
         with self._database.write() as connection:
@@ -144,6 +152,7 @@ def _worker_of(row: Row[Any]) -> Worker:
         started_at=row.started_at,
         seen_at=row.seen_at,
         busy=row.busy,
+        deaf_since=row.deaf_since,
     )
 
 

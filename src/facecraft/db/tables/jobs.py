@@ -110,6 +110,7 @@ WORKERS = sa.Table(
     sa.Column("busy", sa.Integer, nullable=False),
     sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("seen_at", UtcDateTime, nullable=False, index=True),
+    sa.Column("deaf_since", UtcDateTime),  # since when it takes up nothing although jobs wait for it
 )
 
 IDEMPOTENCY = sa.Table(

@@ -98,6 +98,7 @@ def upgrade() -> None:
         sa.Column("busy", sa.Integer, nullable=False),
         sa.Column("started_at", _MOMENT, nullable=False),
         sa.Column("seen_at", _MOMENT, nullable=False),
+        sa.Column("deaf_since", _MOMENT),
         sa.PrimaryKeyConstraint("id", name="pk_workers"),
     )
     op.create_index("ix_workers_seen_at", "workers", ["seen_at"])
