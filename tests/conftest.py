@@ -123,9 +123,8 @@ def _beside(studio: Studio, settings: Settings) -> Iterator[Studio]:
         own.database.close()
 
 
-@pytest.fixture(scope="module")
-def open_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Door]]:
-    """Open real HTTP servers in this process; without a studio they have no models. Settings are given by name."""
+@contextmanager
+def _doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Door]]:
     import httpx
     import uvicorn
 
@@ -172,6 +171,20 @@ def open_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
             client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60))
             return Door(app, settings, client, port)
 
+        yield start
+
+
+@pytest.fixture(scope="module")
+def open_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Door]]:
+    """Open real HTTP servers in this process; without a studio they have no models. Settings are given by name."""
+    with _doors(tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture
+def open_own_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Door]]:
+    """As ``open_door``, for servers on a database of one test: ask for it last, so that they end before it is gone."""
+    with _doors(tmp_path_factory) as start:
         yield start
 
 

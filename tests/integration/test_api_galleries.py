@@ -49,8 +49,8 @@ def own_studio(settings: Settings) -> Iterator[Studio]:
 
 
 @pytest.fixture
-def client(open_door: Callable[..., object], own_studio: Studio, settings: Settings) -> httpx.Client:
-    return open_door(own_studio, **_same(settings)).client
+def client(own_studio: Studio, settings: Settings, open_own_door: Callable[..., object]) -> httpx.Client:
+    return open_own_door(own_studio, **_same(settings)).client
 
 
 def _same(settings: Settings) -> dict[str, object]:
@@ -134,11 +134,11 @@ def test_what_is_sent_again_with_its_key_is_made_once_and_no_name_is_kept_for_it
 
 
 def test_a_man_is_found_among_ten_thousand_and_again_after_a_restart(
-    open_door: Callable[..., object],
     client: httpx.Client,
     own_studio: Studio,
     settings: Settings,
     shared_photos: Path,
+    open_own_door: Callable[..., object],
 ) -> None:
     gallery = made(client)
     enrolled = enroll(client, gallery, "Barack Obama", photo(shared_photos, "obama.jpg"), details='{"badge": 44}')
@@ -162,7 +162,7 @@ def test_a_man_is_found_among_ten_thousand_and_again_after_a_restart(
     assert (names[0], len(names), most["threshold"]) == ("Barack Obama", 20, -1.0)
 
     with Studio.open(settings) as later:
-        again = open_door(later, **_same(settings)).client
+        again = open_own_door(later, **_same(settings)).client
         state = again.get(f"{BASE}/{gallery}").json()
         assert (state["people"], state["faces"], state["dimensions"]) == (10_001, 10_001, 128)
         refound = search(again, gallery, photo(shared_photos, "obama2.jpg")).json()
@@ -353,8 +353,8 @@ def test_the_document_tells_of_every_endpoint(tmp_path: Path) -> None:
     assert set(content) == {"multipart/form-data", "application/json"}
 
 
-def test_no_folder_of_crops_is_made_before_a_gallery_is_used(open_door: Callable[..., object]) -> None:
-    door = open_door()
+def test_no_folder_of_crops_is_made_before_a_gallery_is_used(open_own_door: Callable[..., object]) -> None:
+    door = open_own_door()
     assert door.client.get("/health").status_code == 200
     assert not door.settings.crops_dir.exists()
     assert door.client.get("/api/v1/galleries").json() == {"items": [], "cursor": None}
