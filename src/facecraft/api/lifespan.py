@@ -58,11 +58,10 @@ async def lifespan(
     gate.open(accounts)
     await gate.is_closed()  # known from the first request on, and to the OpenAPI document
     statistics, seal = Statistics(), Seal(accounts.secret)
-    endings = Endings(opened.jobs.repository)
-    engine = await anyio.to_thread.run_sync(
-        start_engine, opened, capacity, statistics, endings, [*chores_of(database, seal), *_chores(opened, gate)]
-    )
-    deliverer = start_deliverer(database, seal, settings)
+    endings, clock = Endings(opened.jobs.repository), opened.jobs.repository.clock
+    chores = [*chores_of(database, seal, clock=clock), *_chores(opened, gate)]
+    engine = await anyio.to_thread.run_sync(start_engine, opened, capacity, statistics, endings, chores)
+    deliverer = start_deliverer(database, seal, settings, clock=clock)
     told = () if deliverer is None else (deliverer.loop,)
     parts.add(threads_part(lambda: (*engine.dead(), *dead(told))))
     feed = EventFeed(opened.jobs.repository, limit=settings.event_streams_limit)

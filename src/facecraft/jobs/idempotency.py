@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from facecraft.db.clock import DatabaseClock
 from facecraft.db.database import Database
 from facecraft.db.tables import IDEMPOTENCY
 from facecraft.errors import IdempotencyInProgressError, IdempotencyKeyError, IdempotencyMismatchError
@@ -64,12 +65,15 @@ class IdempotencyKeys:
         self,
         database: Database,
         *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] | None = None,
         takeover: timedelta = TAKEOVER,
     ) -> None:
-        """Work on a migrated ``database``. ``takeover`` must be longer than any request may take."""
+        """Work on a migrated ``database``. ``takeover`` must be longer than any request may take.
+
+        ``clock`` is the time of all machines that share the database; unset: the database is asked for it.
+        """
         self._database = database
-        self._clock = clock
+        self._clock = clock or DatabaseClock(database)
         self._takeover = takeover
 
     def begin(self, owner: str | None, key: str, fingerprint: str) -> Started | Replay:

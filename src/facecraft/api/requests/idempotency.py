@@ -183,9 +183,13 @@ async def idempotent_of(
     ] = None,
 ) -> Idempotent:
     """Return what does the work of ``request`` once."""
-    longest = timedelta(seconds=2 * services.settings.request_timeout_seconds)
-    keys = partial(IdempotencyKeys, takeover=max(TAKEOVER, longest))
-    return Idempotent(request, owner, lambda: keys(services.studio.database))
+    takeover = max(TAKEOVER, timedelta(seconds=2 * services.settings.request_timeout_seconds))
+
+    def keys() -> IdempotencyKeys:
+        jobs = services.studio.jobs
+        return IdempotencyKeys(jobs.database, clock=jobs.repository.clock, takeover=takeover)
+
+    return Idempotent(request, owner, keys)
 
 
 IdempotentOf = Annotated[Idempotent, Depends(idempotent_of)]

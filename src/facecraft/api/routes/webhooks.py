@@ -56,8 +56,8 @@ async def _kept(
 
 
 def _webhooks(services: Services) -> Webhooks:
-    private = services.settings.webhook_private_addresses
-    return Webhooks(services.studio.database, services.seal, private=private)
+    private, jobs = services.settings.webhook_private_addresses, services.studio.jobs
+    return Webhooks(jobs.database, services.seal, private=private, clock=jobs.repository.clock)
 
 
 def _add_changes(routes: APIRouter, names: anyio.CapacityLimiter) -> None:

@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 from sqlalchemy.engine import Connection
 
+from facecraft.db.clock import DatabaseClock
 from facecraft.db.database import Database
 from facecraft.errors import FacecraftError, SecretUnreadableError
 from facecraft.jobs.loops import Loop
@@ -28,7 +29,6 @@ from facecraft.jobs.webhooks.schedule import Schedule, parse_retry_after
 from facecraft.jobs.webhooks.sealing import Seal
 from facecraft.jobs.webhooks.sending import SECONDS, Answer, Sender
 from facecraft.jobs.webhooks.signing import signed
-from facecraft.jobs.webhooks.webhooks import utc_now
 
 log = logging.getLogger("facecraft.webhooks")
 
@@ -66,17 +66,20 @@ class Deliverer:
         *,
         private: bool = False,
         schedule: Schedule | None = None,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime] | None = None,
         ask: Resolver = resolve,
         seconds: float = SECONDS,
         poll_seconds: float = 1.0,
         certificates: ssl.SSLContext | None = None,
     ) -> None:
-        """Work on a migrated ``database``; nothing happens before :meth:`start`."""
+        """Work on a migrated ``database``; nothing happens before :meth:`start`.
+
+        ``clock`` is the time of all machines that share the database; unset: the database is asked for it.
+        """
         self._database = database
         self._seal = seal
         self._schedule = schedule or Schedule()
-        self._clock = clock
+        self._clock = clock or DatabaseClock(database)
         self._poll_seconds = poll_seconds
         self._sender = partial(Sender, private=private, ask=ask, seconds=seconds, certificates=certificates)
         self._lease_seconds = max(LEASE_SECONDS, 4 * seconds)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from facecraft.db.clock import DatabaseClock
+from collections.abc import Callable
+from datetime import datetime
+
 from facecraft.db.database import Database
 from facecraft.jobs.config import JobConfig
 from facecraft.jobs.housekeeping import Chore
@@ -14,18 +16,20 @@ from facecraft.jobs.webhooks.webhooks import Webhooks
 _SECONDS = 600.0
 
 
-def start_deliverer(database: Database, seal: Seal, config: JobConfig) -> Deliverer | None:
-    """Start to tell webhooks; None where the operator allows none."""
+def start_deliverer(
+    database: Database, seal: Seal, config: JobConfig, *, clock: Callable[[], datetime]
+) -> Deliverer | None:
+    """Start to tell webhooks, by the clock of the jobs; None where the operator allows none."""
     if not config.webhooks_enabled:
         return None
-    deliverer = Deliverer(database, seal, private=config.webhook_private_addresses, clock=DatabaseClock(database))
+    deliverer = Deliverer(database, seal, private=config.webhook_private_addresses, clock=clock)
     deliverer.start()
     return deliverer
 
 
-def chores_of(database: Database, seal: Seal) -> tuple[Chore, ...]:
+def chores_of(database: Database, seal: Seal, *, clock: Callable[[], datetime]) -> tuple[Chore, ...]:
     """Return what there is to clear away, also where webhooks are not allowed any more."""
-    webhooks, keys = Webhooks(database, seal), IdempotencyKeys(database)
+    webhooks, keys = Webhooks(database, seal, clock=clock), IdempotencyKeys(database, clock=clock)
     return (
         Chore("old deliveries", webhooks.sweep, _SECONDS, wait=30.0),
         Chore("old idempotency keys", keys.sweep, _SECONDS, wait=30.0),

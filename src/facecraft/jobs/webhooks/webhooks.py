@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from facecraft.db.clock import DatabaseClock
 from facecraft.db.database import Database
 from facecraft.db.ids import new_id
 from facecraft.db.listing import Listing, check_limit, cut, decode_cursor
@@ -41,11 +42,6 @@ def unsaid(webhook: Webhook, /) -> Also:  # noqa: ARG001 - the null form
     return nothing
 
 
-def utc_now() -> datetime:
-    """Return this moment."""
-    return datetime.now(UTC)
-
-
 class Webhooks:
     """Webhooks in a database. Safe to use from several threads and processes.
 
@@ -59,14 +55,17 @@ class Webhooks:
         seal: Seal,
         *,
         private: bool = False,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime] | None = None,
         ask: Resolver = resolve,
     ) -> None:
-        """Work on a migrated ``database``; ``private`` allows addresses of this machine and of closed networks."""
+        """Work on a migrated ``database``; ``private`` allows addresses of this machine and of closed networks.
+
+        ``clock`` is the time of all machines that share the database; unset: the database is asked for it.
+        """
         self._database = database
         self._seal = seal
         self._private = private
-        self._clock = clock
+        self._clock = clock or DatabaseClock(database)
         self._ask = ask
 
     def create(
@@ -76,7 +75,7 @@ class Webhooks:
 
         Raises AddressRefusedError, TooManyWebhooksError.
         """
-        self._check(new.url)
+        self._check(new.url, owner)
         webhook_id, secret, now = new_id(), new_secret(), self._clock()
         sealed = self._seal.close(webhook_id, secret)
         with self._database.write() as connection:
@@ -123,7 +122,7 @@ class Webhooks:
         """
         if change.url is not None:
             self.get(webhook_id, owner=owner)  # whoever may not see it needs no look at the address
-            self._check(change.url)
+            self._check(change.url, owner)
         now = self._clock()
         values: dict[str, object] = {"updated_at": now}
         if change.url is not None:
@@ -207,9 +206,12 @@ class Webhooks:
                 return total
             total += deleted
 
-    def _check(self, url: str) -> None:
+    def _check(self, url: str, owner: str | None) -> None:
+        # Where nothing private is refused, and to the operator, it may be said which names there are.
+        openly = self._private or owner is None
         try:
-            refuse_private(check_url(url, private=self._private).host, private=self._private, ask=self._ask)
+            host = check_url(url, private=self._private).host
+            refuse_private(host, private=self._private, openly=openly, ask=self._ask)
         except AddressRefusedError as error:
             if not self._private:
                 raise
