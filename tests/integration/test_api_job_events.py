@@ -49,6 +49,8 @@ def test_who_comes_late_sees_the_whole_story_and_who_comes_again_the_rest(client
     assert (kinds[0], kinds[1], kinds[-1], kinds.count("item")) == ("queued", "running", "succeeded", 2)
     last = events[-1][2]
     assert (last["job_id"], last["fraction"], last["succeeded"], last["failed"]) == (done["id"], 1.0, 1, 1)
+    assert all(data["at"].endswith("Z") for _, _, data in events)
+    assert events[-1][2]["at"] == done["finished_at"]
     fractions = [data["fraction"] for _, _, data in events]
     assert fractions == sorted(fractions)
     assert story(client.get(url, headers={"Last-Event-ID": "2"}).text) == events[2:]

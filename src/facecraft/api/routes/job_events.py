@@ -19,6 +19,7 @@ from facecraft.api.dependencies import services_of
 from facecraft.api.watching.event_feed import EventFeed
 from facecraft.errors import StorageError
 from facecraft.jobs.job import Event
+from facecraft.jobs.moments import rfc3339
 
 MEDIA_TYPE = "text/event-stream"
 QUIET_SECONDS = 15.0
@@ -102,5 +103,5 @@ async def _stream(
 
 
 def _text(job_id: str, event: Event) -> str:
-    data = json.dumps({"job_id": job_id, "at": event.created_at.isoformat(), **event.data})
+    data = json.dumps({"job_id": job_id, "at": rfc3339(event.created_at), **event.data})
     return f"id: {event.number}\nevent: {event.type}\ndata: {data}\n\n"

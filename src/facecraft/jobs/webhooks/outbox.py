@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from facecraft.db.tables import WEBHOOKS
 from facecraft.jobs.job import Job
+from facecraft.jobs.moments import rfc3339
 from facecraft.jobs.webhooks.records import EventType
 from facecraft.jobs.webhooks.rows import belongs, insert_deliveries
 
@@ -60,8 +61,8 @@ def announce_end(connection: Connection, job: Job) -> None:
         "state": job.state.value,
         "attempt": job.attempt,
         "items": {"total": job.total, "succeeded": job.succeeded, "failed": job.failed},
-        "created_at": job.created_at.isoformat(),
-        "finished_at": None if job.finished_at is None else job.finished_at.isoformat(),
+        "created_at": rfc3339(job.created_at),
+        "finished_at": None if job.finished_at is None else rfc3339(job.finished_at),
         "failure": None if failure is None else {"code": failure.code, "message": failure.message},
     }
     kind = EventType(f"job.{job.state.value}")
@@ -70,5 +71,5 @@ def announce_end(connection: Connection, job: Job) -> None:
 
 def payload(type: str, moment: datetime, data: Mapping[str, JsonValue]) -> str:  # noqa: A002 - as above
     """Return the body of a message."""
-    stamp = moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    stamp = rfc3339(moment, timespec="milliseconds")
     return json.dumps({"type": type, "timestamp": stamp, "data": dict(data)}, ensure_ascii=False, allow_nan=False)
