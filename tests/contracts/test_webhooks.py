@@ -206,6 +206,19 @@ def test_where_private_addresses_are_allowed_the_hint_does_not_ask_for_the_inter
         assert ("or http://" in refused.value.message) is private
 
 
+def test_only_the_operator_is_told_which_private_names_there_are(database: Database) -> None:
+    careful = Webhooks(database, SEAL, ask=lambda name: ["10.0.0.1"] if "intra" in name else [])
+    told: dict[tuple[str | None, str], str] = {}
+    for owner in (OWNER, None):
+        for name in ("intra", "nobody"):
+            with pytest.raises(AddressRefusedError) as refused:
+                add(careful, f"https://{name}.example/", owner=owner)
+            told[owner, name] = refused.value.message
+    assert told[OWNER, "intra"] == told[OWNER, "nobody"]
+    assert "private network" in told[None, "intra"]
+    assert "Nobody answers" in told[None, "nobody"]
+
+
 def test_private_addresses_are_refused_when_they_are_made_and_changed(database: Database) -> None:
     careful = Webhooks(database, SEAL, ask=lambda name: ["10.0.0.1" if "intra" in name else "8.8.8.8"])
     for url in ("https://127.0.0.1/", "https://intra.example/", "http://example.com/", "https://[::1]/"):
@@ -270,6 +283,8 @@ def test_the_end_of_a_job_is_told_once_with_its_state(webhooks: Webhooks, databa
     data = json.loads(delivery.payload)["data"]
     assert (delivery.type, delivery.job_id) == ("job.cancelled", job.id)
     assert (data["job_id"], data["state"], data["name"]) == (job.id, "cancelled", job.name)
+    assert data["created_at"].endswith("Z")
+    assert data["finished_at"].endswith("Z")
     assert data["items"] == {"total": 1, "succeeded": 0, "failed": 0}
     assert "me.jpg" not in delivery.payload
 

@@ -135,6 +135,7 @@ class SwapDisabledError(
 class AddressRefusedError(
     InputError,
     code="address_refused",
-    hint="Give an https address that the whole internet can reach, such as https://example.com/hook.",
+    hint="Give an https address that the whole internet can reach, such as https://example.com/hook. For others, and for "
+    "http, the operator sets FACECRAFT_WEBHOOK_PRIVATE_ADDRESSES=true.",
 ):
     """The address cannot be used: nobody answers to its name, or it leads into a private network."""

@@ -20,6 +20,8 @@ Address = IPv4Address | IPv6Address
 Resolver = Callable[[str], Sequence[str]]
 """Returns the addresses of a host name as text; raises OSError or UnicodeError when there are none."""
 
+PRIVATE = "The address leads to this machine or into a private network."
+UNKNOWN = "Nobody answers to the name in the address."
 MAX_URL = 2048
 """Most characters of a URL."""
 
@@ -83,17 +85,19 @@ def is_public(address: Address) -> bool:
     return address in _GLOBAL_6 and not isatap and not any(address in network for network in _REFUSED_6)
 
 
-def refuse_private(host: str, *, private: bool = False, ask: Resolver = resolve) -> list[Address]:
+def refuse_private(host: str, *, private: bool = False, openly: bool = False, ask: Resolver = resolve) -> list[Address]:
     """Return the addresses of ``host`` (a name, or an address without brackets), each of which may be connected to.
 
     The caller must connect to one of these and not resolve the name again. With ``private`` every network is allowed,
     this machine too; forms of an address that only some programs understand (``0x7f.1``) never are. Blocks while the
-    name is resolved. Raises AddressRefusedError, with the same words whether a name is unknown or private: what exists
-    in a private network is nobody's business.
+    name is resolved. Raises AddressRefusedError, with the same words whether a name is unknown or private, unless it
+    may be told ``openly``: what exists in a private network is nobody's business.
     """
     name = host.removesuffix(".").lower()
-    if not name or (_LOCAL.search(name) and not private):
+    if not name:
         raise AddressRefusedError
+    if _LOCAL.search(name) and not private:
+        raise AddressRefusedError(PRIVATE)
     literal = _literal(name)
     if literal is not None:
         found = [literal]
@@ -103,9 +107,12 @@ def refuse_private(host: str, *, private: bool = False, ask: Resolver = resolve)
         try:
             found = [_address(text) for text in dict.fromkeys(ask(name))]
         except (OSError, ValueError) as error:  # UnicodeError is a ValueError
-            raise AddressRefusedError(detail=f"{name}: {error}") from error
-    if not found or not (private or all(is_public(address) for address in found)):
-        raise AddressRefusedError(detail=f"{name}: {', '.join(map(str, found)) or 'no address'}")
+            raise AddressRefusedError(UNKNOWN if openly else None, detail=f"{name}: {error}") from error
+    if not found:
+        raise AddressRefusedError(UNKNOWN if openly else None, detail=f"{name}: no address")
+    if not (private or all(is_public(address) for address in found)):
+        known = openly or literal is not None
+        raise AddressRefusedError(PRIVATE if known else None, detail=f"{name}: {', '.join(map(str, found))}")
     return found
 
 

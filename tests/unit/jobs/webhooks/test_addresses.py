@@ -61,6 +61,20 @@ def test_an_unknown_name_is_refused_in_the_same_words_as_a_private_one(fault: Ex
     assert unknown.value.message == private.value.message == empty.value.message
 
 
+def test_what_needs_no_name_server_to_know_is_said() -> None:
+    for host in ("localhost", "127.0.0.1", "10.1.2.3", "::1"):
+        with pytest.raises(AddressRefusedError, match="this machine or into a private network") as caught:
+            refuse_private(host)
+        assert "FACECRAFT_WEBHOOK_PRIVATE_ADDRESSES" in str(caught.value.public_hint)
+
+
+def test_the_operator_is_told_whether_a_name_is_unknown_or_private() -> None:
+    with pytest.raises(AddressRefusedError, match="private network"):
+        refuse_private("intranet.example", openly=True, ask=leads_to("10.0.0.1"))
+    with pytest.raises(AddressRefusedError, match="Nobody answers"):
+        refuse_private("empty.example", openly=True, ask=leads_to())
+
+
 @pytest.mark.parametrize(
     ("url", "host", "authority"),
     [
