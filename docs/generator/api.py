@@ -8,7 +8,7 @@ from facecraft.api.app import create_app
 from facecraft.settings import Settings
 from generator.examples import examples
 from generator.markdown import page, plain, table
-from generator.schemas import allowed, default_of, reply_type, resolved, schema_table
+from generator.schemas import PAGES, allowed, default_of, objects, reply_type, resolved, schema_table
 
 
 def api_page() -> str:
@@ -32,11 +32,14 @@ def api_page() -> str:
     ]
     parts += ["## Overview", table(("Method", "Path", "What it does"), rows), "## Endpoints"]
     replies: dict[str, None] = {}
+    sent: dict[str, None] = {}
     for path, item in document["paths"].items():
         for method, operation in item.items():
             parts += [f"### {method.upper()} {path}", plain(operation.get("description") or operation.get("summary"))]
             for content in operation.get("requestBody", {}).get("content", {}).values():
-                parts.append(schema_table(resolved(content["schema"], named), named))
+                body = resolved(content["schema"], named)
+                parts.append(schema_table(body, named))
+                sent |= dict.fromkeys(name for part in body["properties"].values() for name in objects(part, named))
             given = [
                 (f"`{it['name']}`", it["in"], allowed(it["schema"], named)) for it in operation.get("parameters", [])
             ]
@@ -56,8 +59,8 @@ def api_page() -> str:
         name = front.pop(0)
         replies |= dict.fromkeys(new := [n for n in re.findall(r"schemas/(\w+)", str(named[name])) if n not in replies])
         front += dict.fromkeys(new)
-    for name in sorted(replies):
-        schema = named[name]
-        body = schema_table(schema, named, reply=True) if "properties" in schema else reply_type(schema)
+    for name in sorted(replies.keys() | sent.keys() - PAGES.keys()):
+        schema, reply = named[name], name in replies
+        body = schema_table(schema, named, reply=reply) if "properties" in schema else reply_type(schema)
         parts += [f"### {name}", plain(schema.get("description")), body]
     return page("HTTP API", *parts)

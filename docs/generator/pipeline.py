@@ -44,7 +44,7 @@ def pipeline_page() -> str:
     return page(
         "Pipelines as JSON",
         "A pipeline is data: a version, steps in the order in which they run, and how the result is written. It can be "
-        "stored, sent to `POST /api/v1/pipelines/run` as the form field `pipeline`, and run from Python with "
+        "stored, sent as the form field `pipeline` to `POST /api/v1/pipelines/run`, or to `POST /api/v1/jobs` for a job, and run from Python with "
         "`Studio.run(Pipeline.model_validate_json(text), picture)`.",
         table(
             ("Key", "Type", "Meaning"),

@@ -9,6 +9,10 @@ from pydantic.fields import FieldInfo
 
 from generator.markdown import code, plain, table
 
+PAGES = {"Pipeline": "pipeline.md", "Options": "options.md"}
+"""Objects that have a page of their own."""
+_WORDS = {"boolean": "`true`, `false`", "path": "path", "object": "object"}
+
 
 def resolved(schema: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``schema`` with its reference followed and its null alternative dropped."""
@@ -22,16 +26,31 @@ def resolved(schema: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, A
     return dict(schema)
 
 
+def links(names: Iterable[str]) -> str:
+    """Return links to objects that are described by themselves, on this page or on one of their own."""
+    return " or ".join(f"[{name}]({PAGES.get(name, f'#{name.lower()}')})" for name in names)
+
+
+def objects(schema: Mapping[str, Any], named: Mapping[str, Any]) -> list[str]:
+    """Return the names of the objects with fields that ``schema`` takes; none when it takes something else, too."""
+    choices = schema.get("oneOf") or schema.get("anyOf") or [schema]
+    parts = [part for part in choices if part.get("type") != "null"]
+    if len(parts) == 1 and parts[0] is not schema:
+        return objects(parts[0], named)
+    names = [part["$ref"].rsplit("/", 1)[1] for part in parts if "$ref" in part]
+    return names if len(names) == len(parts) and all("properties" in named.get(name, {}) for name in names) else []
+
+
 def allowed(schema: Mapping[str, Any], named: Mapping[str, Any]) -> str:
     """Return what values ``schema`` takes, in words."""
+    if found := objects(schema, named):
+        return links(found)
     schema = resolved(schema, named)
     match schema:
         case {"enum": values}:
             words = _listed(values)
         case {"type": "array", "items": items}:
             words = f"list of {allowed(items, named)}"
-        case {"type": "boolean"}:
-            words = "`true`, `false`"
         case {"type": "integer" | "number"}:
             words = _number(schema)
         case {"format": "binary"} | {"contentMediaType": _}:
@@ -40,10 +59,10 @@ def allowed(schema: Mapping[str, Any], named: Mapping[str, Any]) -> str:
             words = f"text matching `{pattern}`"
         case {"examples": examples}:
             words = f"such as {_listed(examples)}"
-        case {"format": "path"}:
-            words = "path"
+        case {"const": value}:
+            words = f"`{value}`"
         case _:
-            words = "text"
+            words = _WORDS.get(str(schema.get("format", schema.get("type"))), "text")
     return words
 
 

@@ -101,6 +101,82 @@ def test_a_single_file_that_is_no_picture_is_refused_at_once(client: httpx.Clien
     assert send(client, ("a.png", b"")).json()["code"] == "empty_input"
 
 
+def test_an_earlier_result_that_is_no_picture_is_refused_at_once_like_an_upload(client: httpx.Client) -> None:
+    done = settled(client, send(client, ("a.png", picture()), ("b.png", picture())).json())
+    report = f"job:{done['id']}/0001-result.json"
+    reply = send(client, blobs=report)
+    assert (reply.status_code, reply.json()["code"]) == (415, "unsupported_format")
+    assert "application/json" in reply.json()["detail"]
+    mixed = settled(client, send(client, blobs=f"{report},job:{done['id']}/0001-result.png").json())
+    assert [item["state"] for item in mixed["items"]] == ["failed", "succeeded"]
+
+
+def test_who_asks_for_a_missing_file_is_told_what_became_of_its_picture(client: httpx.Client) -> None:
+    done = settled(client, send(client, ("a.png", picture()), ("bad.png", b"no")).json())
+    for path in (f"/api/v1/download/{done['id']}/png?item=1", f"{JOBS}/{done['id']}/artifacts/0002-result.png"):
+        body = client.get(path).json()
+        assert (body["status"], body["code"]) == (404, "artifact_not_found")
+        assert body["detail"].startswith("Picture 2 failed: unsupported_format.")
+        assert "JPEG" in body["hint"]
+    beyond = client.get(f"/api/v1/download/{done['id']}/png?item=2").json()
+    assert "Picture 3 does not exist" in beyond["detail"]
+    assert "to 1" in beyond["hint"]
+    for name in ("0001-result.avif", "0000-result.png", "nothing.png"):
+        body = client.get(f"{JOBS}/{done['id']}/artifacts/{name}").json()
+        assert (body["code"], bool(body["hint"])) == ("artifact_not_found", True)
+
+
+def test_who_asks_too_early_is_told_so(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    with held(monkeypatch):
+        job = send(client, ("a.png", picture())).json()
+        body = client.get(f"/api/v1/download/{job['id']}/png").json()
+        assert (body["code"], body["detail"]) == ("artifact_not_found", "Picture 1 is not done yet.")
+    settled(client, job)
+
+
+def test_a_pipeline_needs_no_task_around_it(client: httpx.Client) -> None:
+    plain = {"steps": [], "output": {"formats": ["png"]}}
+    upload = client.post("/api/v1/blobs", files={"file": ("me.png", picture())}).json()
+    form = client.post(JOBS, data={"pipeline": json.dumps(plain)}, files=[("files", ("me.png", picture()))])
+    body = client.post(JOBS, json={"pipeline": plain, "blobs": [upload["id"]]})
+    for reply in (form, body):
+        assert reply.status_code == 202, reply.text
+        done = settled(client, reply.json())
+        assert (done["name"], done["state"]) == ("pipeline", "succeeded")
+        assert {each["name"] for each in done["items"][0]["artifacts"]} == {"result.png", "result.json"}
+
+
+@pytest.mark.parametrize("task", ['{"pipeline": {"steps": []}}', '{"kind": "swap"}', "{}"])
+def test_a_task_of_no_known_kind_is_refused_in_our_words(client: httpx.Client, task: str) -> None:
+    files = [("files", ("me.png", picture()))]
+    replies = [
+        client.post(JOBS, data={"task": task}, files=files),
+        client.post(JOBS, json={"task": json.loads(task), "blobs": ["x"]}),
+    ]
+    for reply in replies:
+        assert reply.status_code == 422
+        (problem,) = reply.json()["errors"]
+        assert problem["field"] == "task"
+        assert problem["message"].startswith("A task needs a `kind`: pipeline or faces.")
+        assert "discriminator" not in reply.text
+
+
+@pytest.mark.parametrize(
+    "sent", [{}, {"preset": "portrait", "pipeline": '{"steps": []}'}, {"task": COPY, "pipeline": '{"steps": []}'}]
+)
+def test_what_is_done_is_said_in_exactly_one_way(client: httpx.Client, sent: dict[str, str]) -> None:
+    reply = client.post(JOBS, data=sent, files=[("files", ("me.png", picture()))])
+    assert (reply.status_code, reply.json()["code"]) == (422, "invalid_option")
+    assert reply.json()["hint"] == "Exactly one of `task`, `preset`, `pipeline`."
+
+
+def test_options_without_a_preset_are_not_left_out(client: httpx.Client) -> None:
+    sent = {"pipeline": '{"steps": []}', "options": '{"width": 100}'}
+    reply = client.post(JOBS, data=sent, files=[("files", ("me.png", picture()))])
+    assert (reply.status_code, reply.json()["code"]) == (422, "invalid_option")
+    assert "steps" in reply.json()["hint"]
+
+
 def test_earlier_uploads_and_results_are_pictures_too(client: httpx.Client) -> None:
     upload = client.post("/api/v1/blobs", files={"file": ("me.png", picture())})
     assert upload.status_code == 201

@@ -68,7 +68,12 @@ class LeaseLostError(JobError, code="lease_lost"):
     """Another worker has taken over the job."""
 
 
-class ArtifactNotFoundError(JobError, code="artifact_not_found", kind=Kind.NOT_FOUND):
+class ArtifactNotFoundError(
+    JobError,
+    code="artifact_not_found",
+    kind=Kind.NOT_FOUND,
+    hint="Look at the job: it lists the files that it has made, by name.",
+):
     """The job has no result of this name."""
 
 

@@ -33,12 +33,14 @@ FACES_PREFIX = "faces-"
 class PipelineTask(BaseModel):
     """Run a pipeline on each picture."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     kind: Literal["pipeline"] = "pipeline"
+    """Always said: it tells tasks apart."""
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=LONGEST_NAME)] = UNNAMED
     """The word for it in lists: the preset that it came from."""
     pipeline: Pipeline
+    """The steps and how the result is written."""
     write: bool = True
     """Whether pictures are written; otherwise the report is all there is."""
 
@@ -61,12 +63,14 @@ class PipelineTask(BaseModel):
 class FacesTask(BaseModel):
     """Look at the faces of each picture."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     kind: Literal["faces"] = "faces"
-    name: str
-    """How: a key of :data:`facecraft.pipelines.recognition.FACES`."""
-    options: SerializeAsAny[Options]
+    """Always said: it tells tasks apart."""
+    name: str = Field(description=f"How: {', '.join(FACES)}.")
+    options: SerializeAsAny[Options] = Field(
+        default_factory=Options, description=f"Those of the preset `{FACES_PREFIX}` and this name."
+    )
 
     @property
     def word(self) -> str:

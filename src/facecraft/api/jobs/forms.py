@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Set
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, cast, get_args
 
 from fastapi import UploadFile
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model, field_validator
 from starlette.datastructures import FormData
 from starlette.datastructures import UploadFile as SentFile
 
@@ -26,19 +26,26 @@ from facecraft.studio.performing import SECOND
 _SECOND_FIELD = "second"
 SETTLED = {companion.field: companion.role for companion in COMPANIONS} | {_SECOND_FIELD: SECOND}
 """The role of each further picture by the name of its field."""
-_JSON_FIELDS = ("task", "options", "companions")
+_JSON_FIELDS = ("task", "pipeline", "options", "companions")
+_KINDS: tuple[str, ...] = tuple(each.model_fields["kind"].default for each in get_args(get_args(Task)[0]))
+_WAYS = ("task", "preset", "pipeline")
 
 
 class JobRequest(BaseModel):
-    """A job: what is done, as a task or as a preset with options, and on which earlier pictures."""
+    """A job: what is done, as a preset with options, as a pipeline or as a task, and on which earlier pictures."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    task: Task | None = Field(default=None, description="What is done, in full. Send this or `preset`.")
+    task: Task | None = Field(
+        default=None, description="What is done, in full. Send exactly one of this, `preset` and `pipeline`."
+    )
     preset: Annotated[str, Field(max_length=60)] | None = Field(
         default=None, description="A name of `/api/v1/options`: portrait, cutout, restore, detect, faces-embeddings …"
     )
     options: dict[str, JsonValue] = Field(default={}, description="Options of the preset.")
+    pipeline: Pipeline | None = Field(
+        default=None, description="A pipeline of your own, as `/api/v1/pipelines/run` takes it."
+    )
     blobs: tuple[Annotated[str, Field(max_length=200)], ...] = Field(
         default=(), description="Earlier pictures: ids of uploads, or `job:<id>/<name>` for the result of a job."
     )
@@ -52,6 +59,15 @@ class JobRequest(BaseModel):
         allow_inf_nan=False,
         description="Longest time of one attempt; never more than the server's.",
     )
+
+    @field_validator("task", mode="before")
+    @classmethod
+    def _of_a_known_kind(cls, task: Any) -> Any:
+        if isinstance(task, Mapping) and task.get("kind") not in _KINDS:
+            raise ValueError(
+                f"A task needs a `kind`: {' or '.join(_KINDS)}. A pipeline alone is sent as `pipeline`, without a task."
+            )
+        return task
 
 
 def _form() -> type[BaseModel]:
@@ -137,17 +153,21 @@ def order_of(
 
     ``presets`` are the options by name, with this server's defaults. Raises InvalidOptionError, TooManyFilesError.
     """
-    if (wanted.task is None) == (wanted.preset is None):
-        raise InvalidOptionError("Send a task, or a preset.", hint="Exactly one of `task` and `preset`.")
+    if sum(getattr(wanted, way) is not None for way in _WAYS) != 1:
+        hint = f"Exactly one of {', '.join(f'`{way}`' for way in _WAYS)}."
+        raise InvalidOptionError("Send a preset, a pipeline or a task.", hint=hint)
+    if wanted.options and wanted.preset is None:
+        raise InvalidOptionError("Only a preset has `options`.", hint="Those of a pipeline stand in its steps.")
     given: dict[str, Given] = {**wanted.companions, **(companions or {})}
     unknown = sorted(given.keys() - SETTLED.keys())
     if unknown:
         raise InvalidOptionError(f"There is no further picture named {unknown[0][:60]!r}.")
-    task = (
-        _with_pictures(wanted.task, given)
-        if wanted.task
-        else _task_of(str(wanted.preset), wanted.options, presets, given)
-    )
+    if wanted.preset is not None:
+        task = _task_of(wanted.preset, wanted.options, presets, given)
+    elif wanted.pipeline is not None:
+        task = PipelineTask(pipeline=wanted.pipeline)
+    else:
+        task = _with_pictures(cast("Task", wanted.task), given)
     pictures: list[Given] = [*(files or ()), *wanted.blobs]
     if len(pictures) > settings.batch_max_files:
         raise TooManyFilesError(f"A job may have at most {settings.batch_max_files} pictures.")

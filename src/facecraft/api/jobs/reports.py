@@ -46,7 +46,10 @@ class DelayReport(FailureReport):
 class ArtifactReport(BaseModel):
     """One finished file of a job."""
 
-    name: str
+    name: str = Field(
+        description="`result.png`; in a job of several pictures with the number of the picture, counted from 1: "
+        "`0001-result.png` belongs to the item with `position` 0."
+    )
     media_type: str
     bytes: int
     url: str
@@ -62,7 +65,10 @@ class ArtifactReport(BaseModel):
 class ItemReport(BaseModel):
     """One picture of a job."""
 
-    position: int = Field(description="From 0, in the order in which the pictures were sent.")
+    position: int = Field(
+        description="From 0, in the order in which the pictures were sent: 1 is the second picture, whose files are called "
+        "`0002-…` and answered by `/download` with `item=1`."
+    )
     name: str | None = Field(description="What the sender called it.")
     state: JobState
     failure: FailureReport | None

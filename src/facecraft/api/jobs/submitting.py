@@ -63,8 +63,8 @@ def _nothing(queued: Queued, /) -> Also:  # noqa: ARG001 - the null form of :dat
 def submit(services: Services, owner: str | None, order: Order, keep: Keep = _nothing) -> Queued:
     """Keep what was sent, put the job into its queue and return it. Nothing can fail once it was written down.
 
-    What ``keep`` returns is written with the job, or not at all. A single file that is not a picture is refused at once; among several it is an item that fails. Raises
-    EmptyInputError, UnsupportedFormatError, InvalidOptionError, BusyError, InputBlobNotFoundError,
+    What ``keep`` returns is written with the job, or not at all. A single file, or earlier result, that is not a picture is
+    refused at once; among several it is an item that fails. Raises EmptyInputError, UnsupportedFormatError, InvalidOptionError, BusyError, InputBlobNotFoundError,
     QuotaExceededError, SwapDisabledError, ConsentRequiredError, StorageError. Nothing is kept then; only when a
     connection breaks during the commit nobody knows.
     """
@@ -175,7 +175,10 @@ class _Intake:
 
     def take(self, given: Given, *, strict: bool) -> Input:
         if isinstance(given, str):
-            return Input(self._find(given).id, temporary=False)
+            earlier = self._find(given)
+            if strict and not earlier.media_type.startswith("image/"):
+                raise UnsupportedFormatError(f"{given[:120]} is no picture but {earlier.media_type}.")
+            return Input(earlier.id, temporary=False)
         media_type = _kind_of(given, strict=strict)
         self.staged.append(self._jobs.blobs.stage(self._owner, given.file, name=given.filename, media_type=media_type))
         return Input(self.staged[-1].id, temporary=True)

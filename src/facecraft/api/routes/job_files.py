@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import anyio.to_thread
@@ -16,7 +17,7 @@ from facecraft.api.jobs.artifacts import MEDIA_TYPES, result_name
 from facecraft.api.jobs.deleting import once_sent
 from facecraft.errors import ArtifactNotFoundError
 from facecraft.jobs.blob_rows import Blob
-from facecraft.jobs.job import Job
+from facecraft.jobs.job import ENDED, Job, JobState
 
 ZIP = "application/zip"
 ANY_FILE: dict[int | str, dict[str, Any]] = {
@@ -24,6 +25,9 @@ ANY_FILE: dict[int | str, dict[str, Any]] = {
     304: {"description": "The file is the one of `If-None-Match`."},
     307: {"description": "The file is fetched from the store, where the operator wants that."},
 }
+
+_NUMBER = re.compile(r"(\d{4,7})-")
+"""What the name of a file begins with in a job of several pictures."""
 
 router = APIRouter(prefix="/api/v1")
 
@@ -44,7 +48,14 @@ async def download(
     services: ServicesOf,
     owner: OwnerOf,
     *,
-    item: Annotated[int, Query(ge=0, le=1_000_000, description="Which picture of a batch, from 0.")] = 0,
+    item: Annotated[
+        int,
+        Query(
+            ge=0,
+            le=1_000_000,
+            description="Which picture of a batch: its `position`, from 0; 1 is the second, `0002-result.png` by name.",
+        ),
+    ] = 0,
 ) -> Response:
     """Fetch a result: png, jpg, webp or avif, as far as it was asked for, or json for the report."""
     suffix = "jpg" if ending == "jpeg" else ending
@@ -53,7 +64,7 @@ async def download(
         job = services.studio.jobs.repository.get(owner, job_id)
         if suffix not in MEDIA_TYPES:
             raise ArtifactNotFoundError(hint=f"Results are {', '.join(MEDIA_TYPES)}.")
-        return job, services.studio.jobs.blobs.artifact(job.id, result_name(suffix, item, job.total))
+        return job, _result(services, job, result_name(suffix, item, job.total), item)
 
     job, blob = await anyio.to_thread.run_sync(find)
     filename = f"facecraft-{job.id}{f'-{item + 1:04d}' if job.total > 1 else ''}.{suffix}"
@@ -103,4 +114,33 @@ async def archive(request: Request, job_id: str, services: ServicesOf, owner: Ow
 
 def _find(services: Services, owner: str | None, job_id: str, name: str) -> tuple[Job, Blob]:
     job = services.studio.jobs.repository.get(owner, job_id)
-    return job, services.studio.jobs.blobs.artifact(job.id, name)
+    number = _NUMBER.match(name) if job.total > 1 else None
+    return job, _result(services, job, name, int(number[1]) - 1 if number else 0)
+
+
+def _result(services: Services, job: Job, name: str, position: int) -> Blob:
+    """Return a file of an item. Raises ArtifactNotFoundError, which says what became of the picture."""
+    try:
+        return services.studio.jobs.blobs.artifact(job.id, name)
+    except ArtifactNotFoundError as error:
+        raise _missing(services, job, position) from error
+
+
+def _missing(services: Services, job: Job, position: int) -> ArtifactNotFoundError:
+    """Return why an item has no such file. Pictures are counted from 1, as in the names of files."""
+    picture = f"Picture {position + 1}"
+    if not 0 <= position < job.total:
+        last = f"{picture} does not exist: the job has {job.total}."
+        return ArtifactNotFoundError(last, hint=f"`item` is counted from 0, here to {job.total - 1}.")
+    item = services.studio.jobs.repository.items(job.owner, job.id)[position]
+    if item.failure is not None:
+        return ArtifactNotFoundError(
+            f"{picture} failed: {item.failure.code}. {item.failure.message}", hint=item.failure.hint
+        )
+    if item.state in ENDED:
+        return ArtifactNotFoundError(
+            None if item.state is JobState.SUCCEEDED else f"{picture} is {item.state.value}: nothing was made of it."
+        )
+    return ArtifactNotFoundError(
+        f"{picture} is not done yet.", hint="Follow the events of the job, or ask again later."
+    )

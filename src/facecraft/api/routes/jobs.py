@@ -101,7 +101,7 @@ def _add_submission(routes: APIRouter, settings: Settings) -> None:
     async def create(request: Request, services: ServicesOf, owner: OwnerOf, idempotent: IdempotentOf) -> Response:
         """Answer 202 at once with the job and its address; 429 with `Retry-After` when too many jobs wait.
 
-        Send `task`, or `preset` and `options`, with pictures as `files`, as `blobs` (ids of uploads, or `job:<id>/<name>`
+        Send `preset` and `options`, or `pipeline`, or `task`, with pictures as `files`, as `blobs` (ids of uploads, or `job:<id>/<name>`
         for the result of an earlier job), or both: files come first. Many pictures are one job with items: one that
         cannot be read fails alone. A single file that is no picture is refused at once.
         """
