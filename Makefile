@@ -47,7 +47,7 @@ run: models ## Serve the API on port 8000
 test: $(DEV_STAMP) models ## Run all tests
 	@sh tests/services/install.sh
 	@$(BIN)/facecraft models install dlib_resnet dlib_5 >/dev/null || echo "dlib's models could not be fetched: their tests are skipped" >&2
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(DEV_STAMP) ## Lint, types, import contracts and house rules
 	@$(BIN)/ruff check .
