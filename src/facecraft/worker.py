@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from facecraft.accounts.overseers import Overseers
 from facecraft.errors import ConfigurationError
 from facecraft.imaging.threads import share_cores
+from facecraft.jobs.broker import no_broker
 from facecraft.jobs.celery_worker import CeleryWorker
 from facecraft.jobs.tasks import QUEUES
 from facecraft.settings import Settings
@@ -29,10 +30,7 @@ def work(settings: Settings, *, queues: Sequence[str], places: int = 1, threads:
     """
     url = settings.celery_broker_url
     if url is None:
-        raise ConfigurationError(
-            "There is no broker to take jobs from.",
-            hint="Set FACECRAFT_CELERY_BROKER_URL, such as redis://redis:6379/0. Without one the server runs jobs.",
-        )
+        raise no_broker()
     unknown = sorted(set(queues) - set(QUEUES))
     if unknown or not queues:
         raise ConfigurationError(f"Unknown queues: {', '.join(unknown)}.", hint=f"Known: {', '.join(QUEUES)}.")

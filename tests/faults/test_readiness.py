@@ -7,14 +7,18 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 
 from facecraft.api.watching import parts
+from facecraft.db.clock import DatabaseClock
+from facecraft.db.opening import open_database
 from facecraft.errors import ConfigurationError, StorageError
 from facecraft.jobs import broker
+from facecraft.jobs.workers import Worker, Workers
 from services.full_disk import no_file_grows
 from services.postgres import PostgresServer, run_postgres
 from services.redis_server import RedisServer, run_redis
@@ -202,3 +206,16 @@ def test_a_server_whose_threads_all_wait_for_the_database_is_alive(open_door: Ca
                 over.set()
     finally:
         del store.get
+
+
+def test_a_worker_that_hears_nothing_is_told_of(open_own_door: Callable[..., Any], tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'facecraft.db'}"
+    client = open_own_door(database_url=url).client
+    with open_database(url, migrate=True) as database:
+        workers = Workers(database, clock=DatabaseClock(database))
+        worker = workers.seen(Worker.here("celery", ("gpu",), "cpu", 1))
+        workers.say(worker.id, deaf=True)
+        (known,) = [each for each in client.get("/status").json()["fleet"]["workers"] if each["id"] == worker.id]
+        assert known["deaf_since"] is not None
+        assert client.get("/ready").json()["deaf_workers"] == 1
+        assert "facecraft_workers_deaf 1.0" in client.get("/metrics").text

@@ -7,6 +7,14 @@ from facecraft.errors import ConfigurationError, RuntimeMissingError, StorageErr
 _HALF = 0.5
 
 
+def no_broker() -> ConfigurationError:
+    """Return the error of a worker that was not told of any broker."""
+    return ConfigurationError(
+        "There is no broker to take jobs from.",
+        hint="Set FACECRAFT_CELERY_BROKER_URL, such as redis://redis:6379/0. Without one the server runs jobs.",
+    )
+
+
 def ping(url: str) -> None:
     """Ask the Redis at ``url`` for an answer, once; it has half a second to connect and half a second to answer.
 

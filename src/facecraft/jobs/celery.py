@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -144,7 +144,8 @@ class Dispatcher:
                 pass
             self._waiting(self._send_lost())
         except FacecraftError as error:
-            self._waiting(())
+            with suppress(FacecraftError):
+                self._waiting(())
             if not self._in_trouble:
                 self._in_trouble = True
                 log.warning("jobs wait in the database: %s", error.message, extra={"detail": error.detail})

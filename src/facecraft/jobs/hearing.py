@@ -52,7 +52,7 @@ class Hearing:
         self._lock = threading.Lock()
         self._busy = 0
         self._since: float | None = None
-        self._deaf = self._lost = False
+        self._deaf = self._said = self._lost = False
 
     @contextmanager
     def message(self) -> Iterator[None]:
@@ -82,11 +82,12 @@ class Hearing:
             self._deaf = True
             log.error("jobs wait and this worker has not taken any for %.0f s: it connects to the broker anew", seconds)
             self._ears.reconnect()
-            self._ears.say(deaf=True)
         elif seconds == 0.0 and self._deaf:
-            self._ears.say(deaf=False)
             self._deaf = False
             log.info("this worker hears of jobs again")
+        if self._said is not self._deaf:
+            self._ears.say(deaf=self._deaf)
+            self._said = self._deaf
 
     def _count(self, change: int) -> None:
         with self._lock:

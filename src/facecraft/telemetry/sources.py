@@ -157,6 +157,11 @@ class FleetSource:
         for name, text, value in (
             ("facecraft_workers", "Workers that were heard of lately.", len(fleet.workers)),
             (
+                "facecraft_workers_deaf",
+                "Workers among them that take up nothing although jobs of their queues wait.",
+                sum(worker.deaf_since is not None for worker in fleet.workers),
+            ),
+            (
                 "facecraft_worker_places",
                 "Jobs that these workers can run at once.",
                 sum(worker.places for worker in fleet.workers),

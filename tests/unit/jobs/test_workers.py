@@ -87,3 +87,15 @@ def test_a_process_that_ended_and_was_not_collected_is_gone() -> None:
 def test_a_number_that_is_used_again_is_not_taken_for_the_old_process() -> None:
     # This process stands for the new owner of the number: it began long after the row was written.
     assert replace(here(), started_at=datetime.now(UTC) - timedelta(days=400)).gone
+
+
+def test_a_deaf_worker_is_told_of_until_it_hears_again(workers: Workers, clock: Clock) -> None:
+    seen = workers.seen(here())
+    since = clock.now
+    workers.say(seen.id, deaf=True)
+    clock.now += timedelta(seconds=5)
+    workers.say(seen.id, deaf=True)
+    workers.seen(seen)  # it lives, which says nothing of what it hears
+    assert [each.deaf_since for each in workers.alive()] == [since]
+    workers.say(seen.id, deaf=False)
+    assert [each.deaf_since for each in workers.alive()] == [None]

@@ -41,6 +41,9 @@ class Ready(BaseModel):
     models_loaded: bool = True
     parts: dict[str, bool]
     """Whether the models, the database, the store, the threads of the process and, where there is one, the broker are ready."""
+    deaf_workers: int = 0
+    """Workers that take up nothing although jobs of their queues wait. Requests do well elsewhere no more than here, so
+    they are told of and do not count."""
 
 
 class DeviceStatus(BaseModel):
@@ -97,6 +100,8 @@ class WorkerStatus(BaseModel):
     version: str
     started_at: datetime
     seen_at: datetime
+    deaf_since: datetime | None
+    """Since when it takes up nothing although it has a free place and jobs of its queues wait; null: it works."""
 
 
 class WaitingStatus(BaseModel):
@@ -156,15 +161,18 @@ async def ready(request: Request, services: ServicesOf) -> Ready | Response:
         request.state.warming = start(services.bench, warmup)
     problems = await services.parts.ask()
     found = {"models": warmup.ready, **{name: problem is None for name, problem in problems.items()}}
+    deaf = 0
+    if problems.get("database") is None:
+        deaf = await anyio.to_thread.run_sync(services.fleet.deaf_workers, limiter=services.looking)
     if all(found.values()):
-        return Ready(parts=found)
+        return Ready(parts=found, deaf_workers=deaf)
     problem: FacecraftError | None = problem_of(problems)
     if problem is None:
         problem = warmup.problem
         if isinstance(problem, ModelNotInstalledError):
             # An orchestrator sends no picture before this answers 200.
             problem = await anyio.to_thread.run_sync(services.installs.instead, problem)
-    more = {"ready": False, "models_loaded": warmup.ready, "parts": found}
+    more = {"ready": False, "models_loaded": warmup.ready, "parts": found, "deaf_workers": deaf}
     return answer(request.scope, problem, more, quiet=True)
 
 

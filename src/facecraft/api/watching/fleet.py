@@ -25,6 +25,8 @@ class FleetWatch:
         self._asking = threading.Lock()
         self._known: Fleet | None = None
         self._until = 0.0
+        self._deaf = 0
+        self._listened = 0.0
 
     def now(self) -> Fleet | None:
         """Return it as it was a moment ago; None while the database cannot be read. Blocks: call it in a worker."""
@@ -38,6 +40,22 @@ class FleetWatch:
             return self._known
         finally:
             self._asking.release()
+
+    def deaf_workers(self) -> int:
+        """Return how many workers do not hear of the jobs that wait for them, as far as is known. Blocks as above.
+
+        It is asked for by every probe, so jobs are not counted for it.
+        """
+        if self._asking.acquire(timeout=_PATIENCE_SECONDS):
+            try:
+                if time.monotonic() >= self._listened:
+                    self._deaf = sum(worker.deaf_since is not None for worker in self._studio.jobs.workers.alive())
+                    self._listened = time.monotonic() + FRESH_SECONDS
+            except FacecraftError as error:
+                log.warning("workers could not be counted: %s", error.message, extra={"detail": error.detail})
+            finally:
+                self._asking.release()
+        return self._deaf
 
     def _look(self) -> Fleet | None:
         try:
