@@ -113,9 +113,9 @@ def test_a_job_that_hangs_fails_in_time_and_its_place_is_told_of(
         "deadline_exceeded",
         "The job took longer than 0.2 seconds.",
     )
+    until(engine.dead)
     assert "unexpected" not in caplog.text
     assert [record.levelname for record in caplog.records if "without its worker" in record.message] == ["ERROR"]
-    until(engine.dead)
     assert engine.dead() == ("job-0",)
     with pytest.raises(PartNotReadyError, match="stuck: job-0"):
         threads_part(engine.dead)._check()

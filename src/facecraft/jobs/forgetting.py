@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from facecraft.db.database import Database
 from facecraft.db.tables import BLOBS, JOB_ITEMS, JOBS
 from facecraft.jobs import blob_rows, rows
-from facecraft.jobs.job import ENDED, Item
+from facecraft.jobs.job import ENDED, Item, JobState
 
 _THESE_JOBS: sa.BindParameter[str] = sa.bindparam("the_jobs", expanding=True)
 _THESE_BLOBS: sa.BindParameter[str] = sa.bindparam("the_blobs", expanding=True)
@@ -24,14 +24,16 @@ _DELETE = JOBS.delete().where(JOBS.c.id.in_(_THESE_JOBS))
 
 AT_ONCE = 50
 """Pictures whose jobs are forgotten in one transaction: some 20 ms in which nobody else may write to SQLite."""
-_EXPIRED = JOBS.c.expires_at < sa.bindparam("the_moment")
+# Neither asks for the state of a job: SQLite would go through the index of all that have ended.
 _LIST_EXPIRED = (
-    # Without their state, which is asked when they are held: SQLite would choose the index of all that have ended.
-    sa.select(JOBS.c.id, JOBS.c.total).where(_EXPIRED).order_by(JOBS.c.expires_at).limit(sa.bindparam("most"))
+    sa.select(JOBS.c.id, JOBS.c.total)
+    .where(JOBS.c.expires_at < sa.bindparam("the_moment"))
+    .order_by(JOBS.c.expires_at)
+    .limit(sa.bindparam("most"))
 )
-_HOLD_EXPIRED = (
-    sa.select(JOBS.c.id)
-    .where(JOBS.c.id.in_(_THESE_JOBS), _EXPIRED, JOBS.c.state.in_([state.value for state in ENDED]))
+_HOLD = (
+    sa.select(JOBS.c.id, JOBS.c.state, JOBS.c.expires_at)
+    .where(JOBS.c.id.in_(_THESE_JOBS))
     .order_by(JOBS.c.id)
     .with_for_update(skip_locked=True)
 )
@@ -74,10 +76,11 @@ def forget_expired(database: Database, now: datetime, expiry: datetime | None, *
     for part in _parts(listed):
         with database.write() as connection:
             # Somebody may have tried one again since it was listed, or be forgetting it at this moment.
-            held = connection.execute(_HOLD_EXPIRED, {"the_jobs": part, "the_moment": now}).scalars().all()
-            if held:
-                forget(connection, held, now, expiry)
-        forgotten += len(held)
+            held = connection.execute(_HOLD, {"the_jobs": part})
+            over = [row.id for row in held if JobState(row.state) in ENDED and row.expires_at < now]
+            if over:
+                forget(connection, over, now, expiry)
+        forgotten += len(over)
     return forgotten
 
 
