@@ -13,6 +13,8 @@ import pytest
 
 from facecraft.accounts.closing import is_closed
 from facecraft.cli.app import run
+from facecraft.db import schema
+from facecraft.db.database import Database
 from facecraft.galleries.galleries import Galleries
 from facecraft.jobs.job import Item, JobState, NewJob
 from facecraft.jobs.tasks import GPU, PipelineTask
@@ -55,6 +57,25 @@ def ran(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtur
         return code, out.strip(), err
 
     return call
+
+
+def test_an_email_that_is_taken_is_told_as_an_operator_needs_it(ran: Ran) -> None:
+    assert ran("users", "create", EMAIL, "--password-stdin", typed=f"{PASSWORD}\n")[0] == 0
+    code, _, err = ran("users", "create", EMAIL, "--password-stdin", typed=f"{PASSWORD}\n")
+    assert code != 0
+    assert "facecraft users reset-password" in err
+    assert "Sign in" not in err
+
+
+def test_migrating_says_from_where_to_where(ran: Ran, home: Path) -> None:
+    code, _, err = ran("migrate")
+    assert (code, "The tables were made, at revision " in err) == (0, True)
+    newest = re.findall(r"revision (\d+)", err)[0]
+    assert f"revision {newest}, the one of this version: there was nothing to do." in ran("migrate")[2]
+    assert f"is at revision {newest}, the one of this version." in ran("migrate", "--check")[2]
+    with Database.open(f"sqlite:///{home / 'data' / 'facecraft.db'}") as database, database.write() as connection:
+        schema.downgrade(connection, "0001")
+    assert f"from revision 0001 to {newest}." in ran("migrate")[2]
 
 
 def test_the_life_of_a_user(ran: Ran) -> None:
@@ -104,7 +125,7 @@ def test_the_first_user_takes_over_what_is_there(ran: Ran) -> None:
     with Studio.open() as studio:
         made = Galleries(studio.database).create("free", "sface")
     code, user, said = ran("users", "create", EMAIL, "--adopt", "--password-stdin", typed=PASSWORD)
-    assert (code, "1 galleries" in said) == (0, True)
+    assert (code, "galleries (1)" in said) == (0, True)
     with Studio.open() as studio:
         assert Galleries(studio.database).get(made.id, owner=user).name == "free"
     assert ran("users", "delete", EMAIL, "--yes")[0] == 0

@@ -49,11 +49,6 @@ def result_bytes(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def counted(number: int, noun: str) -> str:
-    """Return ``number`` and ``noun``, in the plural where it is not one."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def describe(error: BaseException) -> str:
     """Return an error as one line with its code."""
     if isinstance(error, FacecraftError):

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from facecraft import telemetry
 from facecraft.cli.batch import Outcome, work_through
-from facecraft.cli.console import counted, describe, result, say, table
+from facecraft.cli.console import describe, result, say, table
 from facecraft.cli.inputs import Selection, Source
 from facecraft.errors import FacecraftError, StorageAccessError
 from facecraft.imaging.threads import share_cores
@@ -21,6 +21,7 @@ from facecraft.inference.devices import cpu_count
 from facecraft.pipelines.report import Report
 from facecraft.progress import CancelToken
 from facecraft.settings import Settings
+from facecraft.wording import counted
 
 ReportT = TypeVar("ReportT", bound=BaseModel)
 

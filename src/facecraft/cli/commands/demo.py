@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from facecraft.cli.console import counted, describe, result, say, table
+from facecraft.cli.console import describe, result, say, table
 from facecraft.cli.flags import Flags, with_flags
 from facecraft.cli.inputs import Source, select
 from facecraft.cli.outputs import Target
@@ -22,6 +22,7 @@ from facecraft.pipelines.report import Report
 from facecraft.settings import Settings
 from facecraft.storage import write_file
 from facecraft.studio import Result, Studio
+from facecraft.wording import counted
 
 _FORMATS = (OutputFormat.PNG, OutputFormat.JPEG)
 _COLOR = "#3f6f8f"

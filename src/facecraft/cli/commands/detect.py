@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from facecraft.cli.console import counted, result, table
+from facecraft.cli.console import result, table
 from facecraft.cli.inputs import Source
 from facecraft.cli.looking import looking
 from facecraft.faces.selection import FacePolicy
@@ -12,6 +12,7 @@ from facecraft.pipelines.report import Report
 from facecraft.pipelines.stages.detect import DetectOptions
 from facecraft.progress import CancelToken
 from facecraft.studio import Studio
+from facecraft.wording import counted
 
 
 def build(name: str) -> typer.Typer:

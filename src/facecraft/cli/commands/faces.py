@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from facecraft.cli.console import counted, result, table
+from facecraft.cli.console import result, table
 from facecraft.cli.inputs import Source
 from facecraft.cli.looking import looking
 from facecraft.pipelines.face_reports import AttributesRecord, EmbeddingsReport, FacesReport
 from facecraft.pipelines.recognition import AttributesOptions, EmbedOptions
 from facecraft.progress import CancelToken
 from facecraft.studio import Studio
+from facecraft.wording import counted
 
 
 def build(name: str) -> typer.Typer:

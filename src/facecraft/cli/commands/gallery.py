@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from facecraft.cli.console import counted, result, say, table
+from facecraft.cli.console import result, say, table
 from facecraft.cli.flags import Flags, with_flags
 from facecraft.cli.inputs import select
 from facecraft.cli.pictures import ENGINE_SETTINGS, configure_log
@@ -16,6 +16,7 @@ from facecraft.galleries.choices import EnrollOptions, SearchOptions
 from facecraft.galleries.reports import GalleriesPage, GalleryRecord, PeoplePage, PersonRecord, SearchReport
 from facecraft.settings import Settings
 from facecraft.studio import Studio
+from facecraft.wording import counted
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Gallery = Annotated[str, typer.Argument(metavar="GALLERY", help="The id of a gallery; see the command list.")]

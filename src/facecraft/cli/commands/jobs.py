@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter
 
-from facecraft.cli.console import counted, result, say, table
+from facecraft.cli.console import result, say, table
 from facecraft.cli.opening import group, opened_jobs
 from facecraft.db.listing import Listing
 from facecraft.jobs.job import EVERYBODY, Event, Item, Job, JobState, Owner
 from facecraft.jobs.opening import Jobs
+from facecraft.wording import counted
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a job; see the command list.")]
 All = Annotated[bool, typer.Option("--all", help="The jobs of every user, not only those of anonymous callers.")]

@@ -9,8 +9,9 @@ import typer
 
 from facecraft.accounts.records import ApiKey, Scope, now
 from facecraft.cli.commands.users import user_of
-from facecraft.cli.console import counted, result, say, table
+from facecraft.cli.console import result, say, table
 from facecraft.cli.opening import group, opened_accounts
+from facecraft.wording import counted
 
 
 def build(name: str) -> typer.Typer:

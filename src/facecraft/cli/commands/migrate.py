@@ -26,8 +26,18 @@ def _migrate(ctx: typer.Context, *, check: Check = False) -> None:
     settings = Settings.load()
     configure_log(settings, debug=ctx.obj.debug)
     with connect_database(settings.database) as database:
+        before = None if check else database.revision()
         if not check:
             database.migrate()
         database.check()
-    kind = "Postgres" if settings.database_file is None else str(settings.database_file)
-    say(f"The database is at this version ({kind}).", style="green")
+        now = database.revision()
+    where = "Postgres" if settings.database_file is None else str(settings.database_file)
+    if check or before == now:
+        done = (
+            f"The database is at revision {now}, the one of this version{'' if check else ': there was nothing to do'}."
+        )
+    elif before is None:
+        done = f"The tables were made, at revision {now}."
+    else:
+        done = f"The database was brought from revision {before} to {now}."
+    say(f"{done} ({where})", style="green")

@@ -15,13 +15,14 @@ from facecraft.catalog.files import in_megabytes
 from facecraft.catalog.results import InstallStatus, ModelState
 from facecraft.catalog.spec import ModelSpec, Task
 from facecraft.catalog.store import ModelStore
-from facecraft.cli.console import counted, describe, following, result, say, table
+from facecraft.cli.console import describe, following, result, say, table
 from facecraft.cli.flags import Flags, with_flags
 from facecraft.errors import FacecraftError
 from facecraft.models.hub import ARCHITECTURES, Probe
 from facecraft.models.hub.networks import Networks
 from facecraft.settings import Settings
 from facecraft.studio import Studio, open_store
+from facecraft.wording import counted
 
 _FOLDER = ("models_dir",)
 _ENGINE = ("models_dir", "device")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facecraft.accounts.records import LONGEST_PASSWORD, Role, User, check_password
-from facecraft.cli.console import counted, result, say, table
+from facecraft.cli.console import result, say, table
 from facecraft.cli.opening import group, opened_accounts
-from facecraft.errors import FacecraftError, InvalidOptionError, UserNotFoundError
+from facecraft.errors import EmailTakenError, FacecraftError, InvalidOptionError, UserNotFoundError
+from facecraft.wording import counted
 
 if TYPE_CHECKING:
     from facecraft.accounts.accounts import Accounts
@@ -59,7 +60,11 @@ def _create(
 ) -> None:
     """Make a user and print the id. From then on the server wants everybody to say who they are."""
     with opened_accounts(ctx) as accounts:
-        made = accounts.users.create(email, _password(from_stdin=password_stdin), role=_role(admin=admin))
+        try:
+            made = accounts.users.create(email, _password(from_stdin=password_stdin), role=_role(admin=admin))
+        except EmailTakenError as error:
+            hint = "See `facecraft users list`; `facecraft users reset-password EMAIL` gives a new password."
+            raise EmailTakenError(hint=hint) from error
         try:
             moved = accounts.adopt(made.id) if adopt else {}
         except FacecraftError:
@@ -68,7 +73,8 @@ def _create(
     result(made.id)
     say(f"made the {made.role} {made.email}")
     if adopt:
-        say(f"handed over: {', '.join(f'{count} {name}' for name, count in moved.items()) or 'nothing was there'}")
+        told = ", ".join(f"{name.replace('_', ' ')} ({count})" for name, count in moved.items())
+        say(f"handed over: {told or 'nothing was there'}")
 
 
 def _list(ctx: typer.Context) -> None:
