@@ -41,9 +41,10 @@ def api_page() -> str:
                 parts.append(schema_table(body, named))
                 sent |= dict.fromkeys(name for part in body["properties"].values() for name in objects(part, named))
             given = [
-                (f"`{it['name']}`", it["in"], allowed(it["schema"], named)) for it in operation.get("parameters", [])
+                (f"`{it['name']}`", it["in"], allowed(it["schema"], named), plain(it.get("description")))
+                for it in operation.get("parameters", [])
             ]
-            parts.append(table(("Parameter", "In", "Type"), given) if given else "")
+            parts.append(table(("Parameter", "In", "Type", "Meaning"), given) if given else "")
             answers = []
             for status, answer in operation["responses"].items():
                 for media, content in (answer.get("content") or {"": {}}).items():

@@ -69,6 +69,9 @@ def examples(method: str, path: str, operation: dict[str, Any], named: dict[str,
     curl, call = ["curl"], [f'f"{{BASE}}{path}"' if ids else f'BASE + "{path}"']
     if "text/event-stream" in operation["responses"].get("200", {}).get("content", {}):
         curl.append("-N")  # otherwise events are shown when the buffer is full
+    if "307" in operation["responses"]:
+        curl.append("-L")
+        call.append("follow_redirects=True")
     if method != "get" and (method != "post" or not content):
         curl.append(f"-X {method.upper()}")
     if form:

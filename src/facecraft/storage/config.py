@@ -43,7 +43,8 @@ class StorageConfig(BaseModel):
     """The access key itself (also ``AWS_SECRET_ACCESS_KEY``)."""
     presign_seconds: Annotated[int, Field(ge=0, le=604_800)] = 0
     """When the store can sign links, downloads are answered with a redirect to one that works for so long; 0: the server
-    always sends the bytes itself. Clients must then be able to reach the store."""
+    always sends the bytes itself. Clients must then be able to reach the store, and follow redirects. Results are never
+    redirected with ``FACECRAFT_DELETE_ON_DOWNLOAD``."""
 
     @field_validator("s3_bucket", "s3_endpoint", "s3_region", "s3_access_key", "s3_secret_key", mode="before")
     @classmethod

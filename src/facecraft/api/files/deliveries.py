@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import quote
 
 import anyio.to_thread
@@ -17,6 +18,12 @@ from facecraft.jobs.blob_rows import Blob
 
 After = Callable[[], Awaitable[None]]
 """What is done when the last byte has come to the client."""
+
+ELSEWHERE: dict[int | str, dict[str, Any]] = {
+    304: {"description": "The file is the one of `If-None-Match`."},
+    307: {"description": "The file is fetched from the store, where the operator wants that: follow redirects."},
+}
+"""What the OpenAPI document says of :func:`deliver` besides the file."""
 
 WHOLE = 1024 * 1024
 """Bytes up to which a file is read whole: a thread for each of its pieces would cost more than it holds."""

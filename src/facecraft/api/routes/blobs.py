@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from facecraft.api.callers.owners import OwnerOf
 from facecraft.api.dependencies import ServicesOf
-from facecraft.api.files.deliveries import deliver
+from facecraft.api.files.deliveries import ELSEWHERE, deliver
 from facecraft.api.jobs.submitting import receive
 from facecraft.api.paths import path_of
 from facecraft.api.requests.forms import FileForm, takes
@@ -102,7 +102,7 @@ def _add_reading(routes: APIRouter) -> None:
         name="blob-content",
         summary="Fetch an upload",
         response_class=Response,
-        responses={200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}},
+        responses={200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}, **ELSEWHERE},
     )
     async def content(request: Request, blob_id: str, services: ServicesOf, owner: OwnerOf) -> Response:
         """Fetch the bytes as they were sent."""

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from facecraft.api.callers.owners import OwnerOf
 from facecraft.api.dependencies import Services, ServicesOf
-from facecraft.api.files.deliveries import deliver, disposition, sending
+from facecraft.api.files.deliveries import ELSEWHERE, deliver, disposition, sending
 from facecraft.api.files.zipping import Entry, entries_of, zipped
 from facecraft.api.jobs.artifacts import MEDIA_TYPES, result_name
 from facecraft.api.jobs.deleting import once_sent
@@ -22,8 +22,7 @@ from facecraft.jobs.job import ENDED, Job, JobState
 ZIP = "application/zip"
 ANY_FILE: dict[int | str, dict[str, Any]] = {
     200: {"content": {name: {} for name in MEDIA_TYPES.values()}},
-    304: {"description": "The file is the one of `If-None-Match`."},
-    307: {"description": "The file is fetched from the store, where the operator wants that."},
+    **ELSEWHERE,
 }
 
 _NUMBER = re.compile(r"(\d{4,7})-")

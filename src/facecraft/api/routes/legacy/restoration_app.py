@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from facecraft.api.callers.owners import OwnerOf
 from facecraft.api.dependencies import Services, ServicesOf
-from facecraft.api.files.deliveries import deliver
+from facecraft.api.files.deliveries import ELSEWHERE, deliver
 from facecraft.api.files.zipping import safe_stem
 from facecraft.api.jobs.deleting import once_sent
 from facecraft.api.jobs.forms import preset_task
@@ -133,7 +133,10 @@ def _add_results(routes: APIRouter) -> None:
         name="restoration-image",
         summary="Fetch a restored photo",
         response_class=Response,
-        responses={HTTPStatus.OK.value: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}},
+        responses={
+            HTTPStatus.OK.value: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}},
+            **ELSEWHERE,
+        },
     )
     async def image(
         request: Request,
