@@ -14,6 +14,7 @@ from facecraft.db.database import Database
 from facecraft.db.ids import new_id
 from facecraft.db.opening import open_database
 from facecraft.jobs.blobs import Blobs
+from facecraft.jobs.hints import Hints
 from facecraft.jobs.job import Item, JobState, NewJob
 from facecraft.jobs.leases import Leases
 from facecraft.jobs.repository import JobRepository
@@ -38,8 +39,8 @@ ASKED: dict[str, Callable[[Opened], object]] = {
     "list by name": lambda opened: opened.jobs.list("somebody", name="portrait"),
     "claim": lambda opened: opened.leases.claim(QUEUES, new_id()),
     "reclaim": lambda opened: opened.leases.reclaim(),
-    "tell the broker": lambda opened: opened.leases.unsent(timedelta(minutes=1)),
-    "find what was not heard": lambda opened: opened.leases.unheard(timedelta(minutes=1)),
+    "tell the broker": lambda opened: Hints(opened.jobs).unsent(timedelta(minutes=1)),
+    "find what was not heard": lambda opened: Hints(opened.jobs).unheard(timedelta(minutes=1)),
     "quota": lambda opened: opened.blobs.used_bytes("somebody"),
     "sweep files": lambda opened: opened.blobs.sweep(),
     "forget jobs": lambda opened: opened.jobs.sweep(),

@@ -26,6 +26,7 @@ from facecraft.errors import (
 )
 from facecraft.jobs import blob_rows
 from facecraft.jobs.blobs import Blobs
+from facecraft.jobs.hints import Hints
 from facecraft.jobs.job import ENDED, TRANSITIONS, Delay, Failure, Input, Item, Job, JobState, NewJob
 from facecraft.jobs.leases import Leases
 from facecraft.jobs.repository import JobRepository
@@ -580,17 +581,17 @@ def test_what_a_broker_was_not_told_is_told_once(
 ) -> None:
     job = jobs.add(new(database, clock))
     minute = timedelta(minutes=1)
-    assert leases.unsent(minute) == ((job.id, GPU),)
-    assert leases.unsent(minute) == ()
+    assert Hints(jobs).unsent(minute) == ((job.id, GPU),)
+    assert Hints(jobs).unsent(minute) == ()
     clock.turn(61)
-    assert leases.unsent(minute) == ((job.id, GPU),)
+    assert Hints(jobs).unsent(minute) == ((job.id, GPU),)
     lease = leases.claim([GPU], WORKER)
     assert lease is not None
     assert leases.claim([GPU], WORKER) is None
     clock.turn(61)
-    assert leases.unsent(minute) == ()
+    assert Hints(jobs).unsent(minute) == ()
     leases.give_back(lease)
-    assert leases.unsent(minute) == ((job.id, GPU),)
+    assert Hints(jobs).unsent(minute) == ((job.id, GPU),)
 
 
 def test_the_table_of_transitions_is_what_the_rows_do() -> None:

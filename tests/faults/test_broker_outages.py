@@ -98,7 +98,7 @@ def told_long_ago(fleet: Fleet) -> list[Job]:
     """Send jobs whose messages lie in the broker for as long as no worker that hears lets them."""
     jobs = [fleet.submit(b"picture") for _ in range(2)]
     deadline = time.monotonic() + WITHIN_SECONDS
-    while fleet.jobs.leases.unheard(timedelta(0)) == () and time.monotonic() < deadline:
+    while fleet.jobs.hints.unheard(timedelta(0)) == () and time.monotonic() < deadline:
         time.sleep(0.05)
     with fleet.jobs.database.write() as connection:
         connection.execute(JOBS.update().values(sent_at=datetime.now(UTC) - timedelta(minutes=1)))

@@ -37,7 +37,7 @@ CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
 POLL_SECONDS = 1.0
 """How often jobs are looked for that became due, or that another process took in."""
-LOST_AFTER = timedelta(seconds=15)
+LOST_AFTER = timedelta(seconds=5)
 """A job that waits although its queue in the broker is empty was forgotten there, so long after the broker was told."""
 _TROUBLE_SECONDS = 2.0
 _NEVER = timedelta(days=36_500)
@@ -140,7 +140,7 @@ class Dispatcher:
     def _tell(self) -> bool:
         """Tell the broker of what waits, and return whether it heard."""
         try:
-            while self._send(self._jobs.leases.unsent(_NEVER, limit=_BATCH)) == _BATCH:
+            while self._send(self._jobs.hints.unsent(_NEVER, limit=_BATCH)) == _BATCH:
                 pass
             self._waiting(self._send_lost())
         except FacecraftError as error:
@@ -166,7 +166,7 @@ class Dispatcher:
                     left.pop(0)
         finally:
             if left:
-                self._jobs.leases.untold([job_id for job_id, _ in left])
+                self._jobs.hints.untold([job_id for job_id, _ in left])
         return len(jobs)
 
     def _send_lost(self) -> tuple[str, ...]:
@@ -177,13 +177,13 @@ class Dispatcher:
         doubtful, self._doubtful = self._doubtful, False
         after = timedelta(0) if doubtful else LOST_AFTER
         try:
-            due = self._jobs.leases.unheard(after)
+            due = self._jobs.hints.unheard(after)
             if not due:
                 return ()
             with self._connection() as connection:
                 empty = [queue for queue in due if _depth(connection, queue) == 0]
             if empty:
-                lost = self._jobs.leases.unsent(after, queues=empty, limit=_BATCH)
+                lost = self._jobs.hints.unsent(after, queues=empty, limit=_BATCH)
                 if lost:
                     log.info("%s jobs are told to the broker again", self._send(lost))
         except FacecraftError:

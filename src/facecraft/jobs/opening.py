@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from facecraft.db.database import Database
     from facecraft.jobs.blobs import Blobs
+    from facecraft.jobs.hints import Hints
     from facecraft.jobs.job import Job
     from facecraft.jobs.leases import Leases
     from facecraft.jobs.repository import JobRepository
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """Jobs, the leases of those who run them, their files, and the workers."""
+    """Jobs, the leases of those who run them, what a broker was told, their files, and the workers."""
 
     config: JobConfig
     database: Database
     repository: JobRepository
     leases: Leases
+    hints: Hints
     blobs: Blobs
     workers: Workers
 
@@ -56,6 +58,7 @@ def open_jobs(
     from facecraft.db.database import when_kept  # noqa: PLC0415
     from facecraft.jobs.blobs import Blobs  # noqa: PLC0415
     from facecraft.jobs.ending import nobody  # noqa: PLC0415
+    from facecraft.jobs.hints import Hints  # noqa: PLC0415
     from facecraft.jobs.leases import Leases  # noqa: PLC0415
     from facecraft.jobs.repository import JobRepository  # noqa: PLC0415
     from facecraft.jobs.webhooks.outbox import announce_end  # noqa: PLC0415
@@ -85,5 +88,6 @@ def open_jobs(
             patience=config.job_patience_seconds,
         ),
         blobs=Blobs(database, store, quota_bytes=quota_bytes),
+        hints=Hints(repository),
         workers=Workers(database, clock=repository.clock),
     )
