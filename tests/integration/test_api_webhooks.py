@@ -125,13 +125,22 @@ def test_there_may_be_twenty(client: httpx.Client, receiver: Receiver) -> None:
             client.delete(f"{BASE}/{reply.json()['id']}")
 
 
-def test_private_addresses_are_refused_by_default_and_tell_nothing(open_door: Callable[..., object]) -> None:
+def test_private_addresses_are_refused_by_default_with_the_setting_that_allows_them(
+    open_door: Callable[..., object],
+) -> None:
     client = open_door().client  # type: ignore[attr-defined]
-    urls = ["https://127.0.0.1/", "https://localhost/", "https://169.254.169.254/latest/", "https://nobody.invalid/"]
-    replies = [client.post(BASE, json={"url": url}) for url in urls]
-    assert {(reply.status_code, reply.json()["code"], reply.json()["detail"]) for reply in replies} == {
-        (422, "address_refused", replies[0].json()["detail"])
+    told = {
+        "https://127.0.0.1/": "private network",
+        "https://localhost/": "private network",
+        "https://169.254.169.254/latest/": "private network",
+        "https://nobody.invalid/": "Nobody answers",  # callers who are users are not told which names there are
+        "http://127.0.0.1/": "must begin with https",
     }
+    for url, words in told.items():
+        body = client.post(BASE, json={"url": url}).json()
+        assert (body["status"], body["code"]) == (422, "address_refused")
+        assert words in body["detail"]
+        assert "FACECRAFT_WEBHOOK_PRIVATE_ADDRESSES=true" in body["hint"]
     assert client.post(BASE, json={"url": "http://example.com/"}).status_code == 422
     assert client.post(BASE, content=b"x" * (2 << 20)).status_code == 413
 
