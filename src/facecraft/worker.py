@@ -12,6 +12,7 @@ from facecraft.imaging.threads import share_cores
 from facecraft.jobs.broker import no_broker
 from facecraft.jobs.celery_worker import CeleryWorker
 from facecraft.jobs.tasks import QUEUES
+from facecraft.memory import keep_freed_memory
 from facecraft.settings import Settings
 from facecraft.studio import Studio
 from facecraft.studio.accounts import accounts_for
@@ -39,6 +40,7 @@ def work(settings: Settings, *, queues: Sequence[str], places: int = 1, threads:
         log.warning("%s", line)
     if threads is not None:
         share_cores(threads, 1)
+    keep_freed_memory()
     with Studio.open(settings, threads=threads) as studio, _metrics(settings, studio):
         worker = CeleryWorker(
             studio.jobs,

@@ -14,7 +14,7 @@ from facecraft.api.jobs.engines import start_engine
 from facecraft.api.requests.uploads import clean
 from facecraft.api.stopping import when_told_to_stop
 from facecraft.api.watching.conditions import Conditions
-from facecraft.api.watching.endings import Endings
+from facecraft.api.watching.endings import POLL_SECONDS, SELDOM_SECONDS, Endings
 from facecraft.api.watching.event_feed import EventFeed
 from facecraft.api.watching.installs import Installs
 from facecraft.api.watching.metering import watch
@@ -58,7 +58,9 @@ async def lifespan(
     gate.open(accounts)
     await gate.is_closed()  # known from the first request on, and to the OpenAPI document
     statistics, seal = Statistics(), Seal(accounts.secret)
-    endings, clock = Endings(opened.jobs.repository), opened.jobs.repository.clock
+    clock = opened.jobs.repository.clock
+    seconds = SELDOM_SECONDS if settings.celery_broker_url is None else POLL_SECONDS
+    endings = Endings(opened.jobs.repository, seconds=seconds)
     chores = [*chores_of(database, seal, clock=clock), *_chores(opened, gate)]
     engine = await anyio.to_thread.run_sync(start_engine, opened, capacity, statistics, endings, chores)
     deliverer = start_deliverer(database, seal, settings, clock=clock)

@@ -15,6 +15,7 @@ from facecraft.api.app import create_app
 from facecraft.api.connections import Connection
 from facecraft.api.listening import check_address
 from facecraft.api.requests.uploads import clean
+from facecraft.memory import keep_freed_memory
 from facecraft.settings import Settings
 from facecraft.storage import open_store
 from facecraft.studio import Studio
@@ -37,7 +38,7 @@ def from_environment() -> FastAPI:
 
 
 def _prepare(settings: Settings) -> None:
-    """Set up this process: the log, and threads that make way for the event loop."""
+    """Set up this process: the log, and threads that make way for the event loop, memory that is used again."""
     telemetry.configure(level="DEBUG" if settings.debug else settings.log_level, json=settings.log_json)
     for name in ("uvicorn", "uvicorn.error"):
         server = logging.getLogger(name)
@@ -47,6 +48,7 @@ def _prepare(settings: Settings) -> None:
     # What it warns of is said to whoever sent the form.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     sys.setswitchinterval(SWITCH_SECONDS)
+    keep_freed_memory()
 
 
 def serve(settings: Settings) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from facecraft.cli.pictures import configure_log
 from facecraft.jobs.opening import Jobs
+from facecraft.memory import keep_freed_memory
 from facecraft.settings import Settings
 from facecraft.studio import Studio
 from facecraft.studio.accounts import accounts_for
@@ -33,6 +34,7 @@ def opened_studio(ctx: typer.Context) -> Iterator[Studio]:
     """Open the studio of the settings until the block ends. Raises ConfigurationError."""
     settings = Settings.load()
     configure_log(settings, debug=ctx.obj.debug)
+    keep_freed_memory()
     with Studio.open(settings) as studio:
         yield studio
 

@@ -22,6 +22,7 @@ from facecraft.jobs.job import Job
 from facecraft.jobs.loops import Loop, dead
 from facecraft.jobs.opening import Jobs
 from facecraft.jobs.tasks import FALLBACK
+from facecraft.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -185,7 +186,7 @@ class Dispatcher:
             if empty:
                 lost = self._jobs.hints.unsent(after, queues=empty, limit=_BATCH)
                 if lost:
-                    log.info("%s jobs are told to the broker again", self._send(lost))
+                    log.info("the broker is told again of %s", counted(self._send(lost), "job"))
         except FacecraftError:
             self._doubtful |= doubtful
             raise

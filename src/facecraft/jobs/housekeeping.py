@@ -16,6 +16,7 @@ from functools import partial
 from facecraft.errors import FacecraftError
 from facecraft.jobs.loops import Loop
 from facecraft.jobs.opening import Jobs
+from facecraft.wording import counted
 
 log = logging.getLogger("facecraft.jobs")
 
@@ -107,7 +108,7 @@ def chores_of(jobs: Jobs) -> tuple[Chore, ...]:
             jobs.leases.abandon(gone)
             jobs.workers.forget(*gone)
         while taken := jobs.leases.reclaim():
-            log.info("%s jobs of dead workers were taken back", taken)
+            log.info("taken back from dead workers: %s", counted(taken, "job"))
 
     def forget_jobs() -> None:
         until = time.monotonic() + _ROUND_SECONDS

@@ -17,6 +17,7 @@ from facecraft.jobs.loops import PREFIX, Loop
 from facecraft.jobs.pace import Tracker
 from facecraft.jobs.workers import BEAT_SECONDS, Worker, Workers
 from facecraft.progress import CancelToken
+from facecraft.wording import counted
 
 log = logging.getLogger("facecraft.jobs")
 
@@ -175,8 +176,8 @@ class Pulse:
 
     def say_leaving(self, seconds: float) -> None:
         """Tell the log what is waited for, and for how many seconds at most."""
-        jobs = "1 job has" if self.busy == 1 else f"{self.busy} jobs have"
-        log.info("stopping: %s up to %.0f s to finish", jobs, seconds)
+        if self.busy:
+            log.info("stopping: up to %.0f s are left for %s", seconds, counted(self.busy, "job"))
 
     def leave(self) -> None:
         """Stop working on every job, because the process ends."""

@@ -173,7 +173,7 @@ def test_a_stop_says_what_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptur
                 engine.close()
         finally:
             enough.set()
-    assert "stopping: 1 job has up to 20 s to finish" in caplog.text
+    assert "stopping: up to 20 s are left for 1 job" in caplog.text
 
 
 class Misread(Deliverer):

@@ -13,6 +13,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from facecraft.api.dependencies import Services
+from facecraft.api.files.deliveries import WHOLE
 from facecraft.api.jobs.making import Making
 from facecraft.api.jobs.reports import report_of
 from facecraft.api.jobs.submitting import Order, Queued, submit
@@ -120,7 +121,9 @@ async def _waited(
     ending = await services.endings.wait(job_id, seconds=seconds)
     if ending is None:
         return None
-    reply = await anyio.to_thread.run_sync(_shown, services.studio.jobs, making.owner, job_id, ending, show)
+    work = partial(_shown, services.studio.jobs, making.owner, job_id, ending, show)
+    quick = ending.job is not None and 0 < sum(map(len, ending.made.values())) <= WHOLE
+    reply = work() if quick else await anyio.to_thread.run_sync(work)
     if reply is not None:
         reply.headers[APPLIED] = preference.applied
     return reply

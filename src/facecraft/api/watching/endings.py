@@ -22,7 +22,9 @@ from facecraft.jobs.performing import Product
 from facecraft.jobs.repository import JobRepository
 
 POLL_SECONDS = 0.25
-"""How often the database is asked while anybody waits."""
+"""How often the database is asked while anybody waits, where jobs end in other processes."""
+SELDOM_SECONDS = 1.0
+"""The same where they end in this one, and another server may only help."""
 TROUBLE_SECONDS = 1.0
 """How long a database that could not be read is left alone."""
 REMEMBERED = 1000
