@@ -32,6 +32,7 @@ from PIL import Image
 
 from facecraft import CutoutPresetOptions, FacecraftError, PortraitOptions, Studio
 from facecraft.cli.sample import sample
+from facecraft.memory import keep_freed_memory
 
 WARM_UP = 0.2
 TOLERANCE = 0.05
@@ -103,6 +104,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2, help="pictures at once")
     parser.add_argument("--photos", type=Path, help="a folder of JPEG photos to use beside the sample")
     arguments = parser.parse_args()
+    keep_freed_memory()  # as the server does
     own = sorted(arguments.photos.glob("*.jpg")) if arguments.photos else []
     photos = [reduced(data) for data in (sample(), *(path.read_bytes() for path in own))]
     pillow_heif.register_heif_opener()
