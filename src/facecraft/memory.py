@@ -8,7 +8,7 @@ import sys
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 """Parameters of ``mallopt`` (malloc.h of the GNU C library)."""
-KEPT_BYTES = 128 * 1024 * 1024
+KEPT_BYTES = 32 * 1024 * 1024
 """Most freed bytes at the end of each thread's memory that stay with the process: what portraits need, again and again."""
 LARGE_BYTES = 32 * 1024 * 1024
 """From this size on, memory is asked of the system and given back at once: the most that the library allows here."""
